@@ -1,1 +1,17 @@
-//! topology
+//! The model of topology.yaml, the dependency graph, roll-up and verdict.
+//!
+//! Pure: no I/O, no clock, no async. What depends on time takes the time as an argument; what needs
+//! the environment or a file takes an [`Environment`].
+#![warn(missing_docs)]
+
+mod decode;
+pub mod diagnostic;
+pub mod fault;
+pub mod kind;
+pub mod level;
+pub mod model;
+mod range;
+mod read;
+mod yaml;
+
+pub use read::{Environment, read};

@@ -1,1 +1,5 @@
-//! collector
+//! Schedules probes, confirms levels, keeps the board, history and incidents.
+#![warn(missing_docs)]
+
+pub mod board;
+pub mod incident;

@@ -7,11 +7,15 @@
 mod decode;
 pub mod diagnostic;
 pub mod fault;
+pub mod graph;
 pub mod kind;
 pub mod level;
 pub mod model;
 mod range;
 mod read;
+pub mod rollup;
+pub mod text;
+pub mod verdict;
 mod yaml;
 
 pub use read::{Environment, read};

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 
 use crate::kind::{Bad, KindSpec, Unit};
 use crate::level::Kind;
+use crate::text::Text;
 
 /// Index of a component in [`Model::components`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,24 +55,7 @@ pub struct Tier {
     /// The word in the file.
     pub name: String,
     /// What is shown.
-    pub title: Title,
-}
-
-/// A name for people, in both languages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Title {
-    /// English.
-    pub en: String,
-    /// Chinese; the English one where the file has none.
-    pub zh: String,
-}
-
-impl Title {
-    /// One text for both languages.
-    pub fn same(text: impl Into<String>) -> Self {
-        let en = text.into();
-        Self { zh: en.clone(), en }
-    }
+    pub title: Text,
 }
 
 /// Something that can be healthy.
@@ -80,7 +64,7 @@ pub struct Component {
     /// Its name in the file.
     pub name: String,
     /// Its name for people.
-    pub title: Title,
+    pub title: Text,
     /// Index into [`Model::tiers`].
     pub tier: Option<usize>,
     /// How its instances make its level.
@@ -97,8 +81,8 @@ pub struct Component {
 
 impl Component {
     /// The ids of its instances.
-    pub fn instance_ids(&self) -> impl ExactSizeIterator<Item = InstanceId> + use<> {
-        self.instances.clone().map(InstanceId).collect::<Vec<_>>().into_iter()
+    pub fn instance_ids(&self) -> impl ExactSizeIterator<Item = InstanceId> + Clone + use<> {
+        self.instances.clone().map(InstanceId)
     }
 
     /// The longest interval of its probes.

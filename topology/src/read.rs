@@ -11,9 +11,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::kind::{KindSpec, OptionForm, SignalSpec};
 use crate::model::{
     Component, ComponentId, Confirm, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, Dependency, Instance, Model,
-    OptionValue, Policy, Probe, Strength, Threshold, Tier, Title,
+    OptionValue, Policy, Probe, Strength, Threshold, Tier,
 };
 use crate::range;
+use crate::text::Text;
 use crate::yaml::{self, Node, Value};
 
 /// Where `${env:NAME}` and `${file:PATH}` are looked up, so that reading a file needs no I/O here.
@@ -135,21 +136,21 @@ fn read_tiers(node: &Node, cx: &mut Context<'_>) -> Vec<Tier> {
     note_duplicates(entries, cx);
     let tier = |(key, value): &(yaml::Key, Node), cx: &mut Context<'_>| Tier {
         name: key.name.clone(),
-        title: read_title(value, cx).unwrap_or_else(|| Title::same(key.name.clone())),
+        title: read_title(value, cx).unwrap_or_else(|| Text::same(key.name.clone())),
     };
     entries.iter().map(|entry| tier(entry, cx)).collect()
 }
 
-fn read_title(node: &Node, cx: &mut Context<'_>) -> Option<Title> {
+fn read_title(node: &Node, cx: &mut Context<'_>) -> Option<Text> {
     if let Value::Map(_) = node.value {
         let mut fields = Fields::of(node, "a title", cx)?;
         let en = fields.take("en").and_then(|node| cx.text(node, "a title"));
         let zh = fields.take("zh").and_then(|node| cx.text(node, "a title"));
         fields.finish("a title", cx);
         let any = en.clone().or_else(|| zh.clone())?;
-        return Some(Title { en: en.unwrap_or_else(|| any.clone()), zh: zh.unwrap_or(any) });
+        return Some(Text { en: en.unwrap_or_else(|| any.clone()), zh: zh.unwrap_or(any) });
     }
-    cx.text(node, "a title").map(Title::same)
+    cx.text(node, "a title").map(Text::same)
 }
 
 /// Reads `interval` and `timeout` over what holds so far.
@@ -246,7 +247,7 @@ impl Reader<'_> {
         // on it is not reported as depending on nothing.
         let mut component = Component {
             name: name.to_owned(),
-            title: Title::same(name),
+            title: Text::same(name),
             tier: None,
             policy: Policy::DEFAULT,
             instances: 0..0,
@@ -304,7 +305,7 @@ impl Reader<'_> {
         if let Some(found) = self.tiers.iter().position(|tier| tier.name == name) {
             return Some(found);
         }
-        self.tiers.push(Tier { title: Title::same(name.clone()), name });
+        self.tiers.push(Tier { title: Text::same(name.clone()), name });
         Some(self.tiers.len() - 1)
     }
 

@@ -1,0 +1,111 @@
+//! The verdict: the roll-up run backwards.
+
+mod evidence;
+mod situation;
+mod solve;
+
+use crate::graph::DependencyId;
+use crate::level::Health;
+use crate::model::{ComponentId, InstanceId, Model};
+use crate::text::Text;
+
+pub use situation::{InstanceFacts, Onset, Situation, WitnessFact};
+pub use solve::solve;
+
+/// What is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Culprit {
+    /// One of several instances.
+    Instance(InstanceId),
+    /// A whole component.
+    Component(ComponentId),
+    /// The way from a dependant to what it needs.
+    Edge(DependencyId),
+    /// The monitor itself.
+    Monitor,
+}
+
+impl Culprit {
+    /// The stable word for its kind.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Instance(_) => "instance",
+            Self::Component(_) => "component",
+            Self::Edge(_) => "edge",
+            Self::Monitor => "monitor",
+        }
+    }
+
+    /// Its name: a node's, `dependant -> dependency`, or `monitor`.
+    pub fn name(self, model: &Model) -> String {
+        match self {
+            Self::Instance(id) => model.instance(id).name.clone(),
+            Self::Component(id) => model.component(id).name.clone(),
+            Self::Edge(id) => {
+                let dependency = &model.dependencies[id.index()];
+                let (from, to) = (model.component(dependency.from), model.component(dependency.to));
+                format!("{} -> {}", from.name, to.name)
+            }
+            Self::Monitor => "monitor".to_owned(),
+        }
+    }
+
+    /// The component it lies in; an edge's dependant.
+    pub fn component(self, model: &Model) -> Option<ComponentId> {
+        match self {
+            Self::Instance(id) => Some(model.instance(id).component),
+            Self::Component(id) => Some(id),
+            Self::Edge(id) => Some(model.dependencies[id.index()].from),
+            Self::Monitor => None,
+        }
+    }
+}
+
+/// Why somebody is suspected, in a sentence a person can check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The stable word: `own_fault`, `witnesses`, `dependencies`, `onset`, `explains`, `redundancy`,
+    /// `against`, `tie`.
+    pub kind: &'static str,
+    /// The sentence.
+    pub text: Text,
+}
+
+/// One suspect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// Who.
+    pub culprit: Culprit,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// What speaks for it (and against it).
+    pub evidence: Vec<Evidence>,
+}
+
+/// A node that is unhealthy because of another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Affected {
+    /// Which component.
+    pub component: ComponentId,
+    /// Its rolled-up level.
+    pub health: Health,
+    /// Index into [`Verdict::roots`]: because of whom.
+    pub root: usize,
+    /// Over which dependencies it came, the lit path.
+    pub over: Vec<DependencyId>,
+    /// The sentence.
+    pub because: Text,
+}
+
+/// The answer: who is to blame, who else was considered, who suffers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// The root causes; more than one when the faults are independent.
+    pub roots: Vec<Suspect>,
+    /// All suspects, ranked; the roots first.
+    pub suspects: Vec<Suspect>,
+    /// The components that are unhealthy because of a root.
+    pub affected: Vec<Affected>,
+    /// For each instance whose own level is bad and not its own doing: the index of its root.
+    pub explained: Vec<(InstanceId, usize)>,
+}

@@ -1,0 +1,3 @@
+use super::{Situation, Verdict};
+/// x
+pub fn solve(_: &Situation<'_>) -> Verdict { Verdict::default() }

@@ -3,3 +3,4 @@
 
 pub mod board;
 pub mod incident;
+pub mod watch;

@@ -1,1 +1,70 @@
-fn main() {}
+//! The ordering platform: one program that starts, mends and stops it, and is its services.
+
+mod catalog;
+mod cli;
+mod clock;
+mod deploy;
+mod deployment;
+mod output;
+mod plan;
+mod ports;
+mod privileges;
+mod process;
+mod roles;
+mod secrets;
+mod servers;
+mod topology_file;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::deploy::UpOptions;
+use crate::deployment::Deployment;
+use crate::plan::{DEFAULT_BASE_PORT, Plan};
+
+fn main() -> ExitCode {
+    // The HTTP client has no TLS of its own and refuses to start without a provider.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    match run(Cli::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output::warn(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<u8> {
+    match command {
+        Command::Up { dir, repair: true, .. } => wait(deploy::repair(&dir.dir)),
+        Command::Up { scale, dir, base_port, json, repair: false } => {
+            wait(deploy::up(&dir.dir, UpOptions { scale, base_port: base_port.0, json }))
+        }
+        Command::Status { dir, json } => deploy::status(&dir.dir, json),
+        Command::Down { dir, when_gone: None } => wait(deploy::down(&dir.dir)),
+        Command::Down { dir, when_gone: Some(pid) } => wait(deploy::down_when_gone(&dir.dir, pid)),
+        Command::Topology { dir, secrets_prefix } => {
+            // Without a deployment: what `up` would start.
+            let plan = match Deployment::load(&dir.dir)? {
+                Some(deployment) => deployment.plan()?,
+                None => Plan::new(catalog::Scale::Small, DEFAULT_BASE_PORT)?,
+            };
+            output::print(&topology_file::render(&plan, &secrets_prefix));
+            Ok(0)
+        }
+        Command::Run { instance, dir } => roles::run(&dir.dir, &instance),
+        Command::Traffic { dir } => roles::run_traffic(&dir.dir),
+    }
+}
+
+/// One thread suffices for commands, and with one, an interrupted start has no start going on elsewhere.
+fn wait(work: impl Future<Output = Result<u8>>) -> Result<u8> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(work)
+}

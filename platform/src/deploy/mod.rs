@@ -1,0 +1,21 @@
+//! The commands that start, show, mend and stop a deployment.
+
+mod down;
+mod repair;
+mod start;
+mod status;
+mod up;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+pub(crate) use self::down::{down, down_when_gone};
+pub(crate) use self::repair::repair;
+pub(crate) use self::status::status;
+pub(crate) use self::up::{UpOptions, up};
+
+/// An absolute path: what is written down must mean the same from everywhere.
+fn absolute(dir: &Path) -> Result<PathBuf> {
+    std::path::absolute(dir).with_context(|| format!("cannot make {} an absolute path", dir.display()))
+}

@@ -1,0 +1,67 @@
+//! What one of our processes knows of the deployment it is part of.
+
+use std::collections::HashMap;
+use std::net::SocketAddrV4;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+
+use super::metrics::Metrics;
+use crate::catalog::{COMPONENTS, Component, Kind, Strength};
+use crate::deployment::Deployment;
+use crate::plan::Plan;
+
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) instance: String,
+    pub(crate) number: u8,
+    pub(crate) component: &'static Component,
+    pub(crate) address: SocketAddrV4,
+    pub(crate) plan: Plan,
+    pub(crate) redis_password: String,
+    app_passwords: HashMap<&'static str, String>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Context {
+    pub(crate) fn load(dir: &Path, instance: &str) -> Result<Self> {
+        let deployment = Deployment::require(dir)?;
+        let plan = deployment.plan()?;
+        let secrets = deployment.secrets();
+        let found = plan.instance(instance)?.clone();
+        let mut app_passwords = HashMap::new();
+        for component in COMPONENTS {
+            if matches!(component.kind, Kind::Postgres | Kind::MariaDb | Kind::RabbitMq) {
+                app_passwords.insert(component.name, secrets.app(component.name)?);
+            }
+        }
+        Ok(Self {
+            instance: found.name,
+            number: found.number,
+            component: found.component,
+            address: found.address,
+            plan,
+            redis_password: secrets.redis()?,
+            app_passwords,
+            metrics: Arc::new(Metrics::new()?),
+        })
+    }
+
+    /// `member-db` for the member service.
+    pub(crate) fn own(&self, part: &str) -> String {
+        format!("{}-{part}", self.component.family())
+    }
+
+    pub(crate) fn password(&self, component: &str) -> Result<String> {
+        self.app_passwords
+            .get(component)
+            .cloned()
+            .with_context(|| format!("no password is known for {component}"))
+    }
+
+    pub(crate) fn strength(&self, on: &str) -> Strength {
+        let edge = self.component.depends_on.iter().find(|dependency| dependency.on == on);
+        edge.map_or(Strength::Optional, |dependency| dependency.strength)
+    }
+}

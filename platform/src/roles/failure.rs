@@ -1,0 +1,47 @@
+//! Why a request got no good answer, in words that name what failed.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Something this process needs does not do its part.
+    Unavailable {
+        dependency: String,
+        reason: String,
+    },
+    NotFound(String),
+    /// The request asks for something that cannot be.
+    Refused(String),
+}
+
+impl Failure {
+    pub(crate) fn unavailable(dependency: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Unavailable { dependency: dependency.to_owned(), reason: reason.to_string() }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unavailable { dependency, reason } => write!(f, "{dependency}: {reason}"),
+            Self::NotFound(words) | Self::Refused(words) => f.write_str(words),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (status, body) = match &self {
+            Self::Unavailable { dependency, reason } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                json!({ "error": self.to_string(), "dependency": dependency, "reason": reason }),
+            ),
+            Self::NotFound(words) => (StatusCode::NOT_FOUND, json!({ "error": words })),
+            Self::Refused(words) => (StatusCode::CONFLICT, json!({ "error": words })),
+        };
+        (status, Json(body)).into_response()
+    }
+}

@@ -1,0 +1,75 @@
+//! What our own processes do: the mini-program servers, the seven services, the OMS, the light load.
+
+mod broker;
+mod cache;
+mod context;
+mod coupon;
+mod failure;
+mod health;
+mod metrics;
+mod miniapp;
+mod notification;
+mod oms;
+mod order;
+mod payment;
+mod peers;
+mod reader;
+mod server;
+mod store;
+mod traffic;
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use tokio_util::sync::CancellationToken;
+
+use self::context::Context;
+use crate::catalog::Kind;
+use crate::privileges;
+
+/// Runs one instance until it is told to end.
+pub(crate) fn run(dir: &Path, instance: &str) -> Result<u8> {
+    // Everything that only the owner may read is read now; then root's rights are given up.
+    let context = Context::load(dir, instance)?;
+    start(async move |stop| {
+        let name = context.component.name;
+        let role = match context.component.kind {
+            Kind::MiniApp => miniapp::role(&context)?,
+            Kind::Oms => oms::role(&context, &stop)?,
+            Kind::Service => match name {
+                "store-service" => reader::role(&context, &reader::STORES)?,
+                "member-service" => reader::role(&context, &reader::MEMBERS)?,
+                "product-service" => reader::role(&context, &reader::PRODUCTS)?,
+                "order-service" => order::role(&context, &stop)?,
+                "payment-service" => payment::role(&context)?,
+                "coupon-service" => coupon::role(&context)?,
+                "notification-service" => notification::role(&context)?,
+                other => bail!("no role is known for {other}"),
+            },
+            _ => bail!("{name} is a server of its own kind, not a role of this program"),
+        };
+        server::serve(&context, role, stop).await
+    })
+}
+
+/// Keeps a light load on the platform until told to end.
+pub(crate) fn run_traffic(dir: &Path) -> Result<u8> {
+    let context = Context::load(dir, "gateway-1")?;
+    start(async move |stop| traffic::run(&context, stop).await)
+}
+
+fn start(work: impl AsyncFnOnce(CancellationToken) -> Result<()>) -> Result<u8> {
+    privileges::drop_privileges()?;
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(async {
+            let stop = CancellationToken::new();
+            server::cancel_on_signal(&stop)?;
+            work(stop).await
+        })?;
+    Ok(0)
+}

@@ -1,0 +1,242 @@
+//! Orders: four primaries, the order id modulo 4 chooses. The order and the message about it are written in
+//! one transaction, so that an accepted order reaches the OMS whatever happens to the broker.
+
+mod ids;
+mod outbox;
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::ids::{Ids, SHARDS, shard_for, shard_of};
+use super::broker::Broker;
+use super::cache::Redis;
+use super::context::Context;
+use super::failure::Failure;
+use super::health::{Check, Ping as _};
+use super::metrics::Metrics;
+use super::server::Role;
+use super::store::PgStore;
+use crate::clock;
+
+struct Orders {
+    shards: Vec<Arc<PgStore>>,
+    redis: Arc<Redis>,
+    ids: Ids,
+    /// Wakes the publisher of a shard: a new order need not wait for its next look.
+    news: Vec<Arc<Notify>>,
+    metrics: Arc<Metrics>,
+}
+
+pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> {
+    let shards = PgStore::postgres(context, "order-db")?;
+    ensure!(shards.len() == SHARDS, "order ids are made for {SHARDS} shards, not {}", shards.len());
+    let redis = Redis::new(context, "order-redis")?;
+    let broker = Broker::new(context)?;
+    let news: Vec<_> = shards.iter().map(|_| Arc::new(Notify::new())).collect();
+    for (shard, news) in shards.iter().zip(&news) {
+        let publisher =
+            outbox::Publisher::new(Arc::clone(shard), Arc::clone(&broker), Arc::clone(&context.metrics));
+        tokio::spawn(publisher.run(Arc::clone(news), stop.clone()));
+    }
+    let checks = checks(context, &shards, &redis, &broker);
+    let ids = Ids::new(context.number);
+    let metrics = Arc::clone(&context.metrics);
+    let routes = Router::new()
+        .route("/api/ping", get(ping))
+        .route("/api/orders", post(create))
+        .route("/api/orders/{id}", get(show))
+        .route("/api/orders/{id}/paid", post(paid))
+        .route("/api/orders/{id}/received", post(received))
+        .with_state(Arc::new(Orders { shards, redis, ids, news, metrics }));
+    Ok(Role { routes, checks })
+}
+
+fn checks(
+    context: &Context,
+    shards: &[Arc<PgStore>],
+    redis: &Arc<Redis>,
+    broker: &Arc<Broker>,
+) -> Vec<Check> {
+    let named: Vec<_> = shards.iter().map(|shard| (shard.name.clone(), Arc::clone(shard))).collect();
+    vec![
+        Check::shards(context, "order-db", &named),
+        Check::datastore(context, "order-redis", redis),
+        Check::component(context, "order-mq", broker),
+    ]
+}
+
+/// While one shard answers, there is something to sell.
+async fn ping(State(orders): State<Arc<Orders>>) -> Result<Json<Value>, Failure> {
+    let answers = join_all(orders.shards.iter().map(|shard| shard.ping())).await;
+    if answers.iter().any(Result::is_ok) {
+        return Ok(Json(json!({ "status": "pass" })));
+    }
+    let words: Vec<String> =
+        answers.into_iter().filter_map(|answer| Some(answer.err()?.to_string())).collect();
+    Err(Failure::unavailable("order-db", words.join("; ")))
+}
+
+#[derive(Deserialize)]
+struct NewOrder {
+    /// Chosen by the caller, the same at every repetition.
+    request: Uuid,
+    member: i64,
+    store: i64,
+    product: i64,
+    quantity: i64,
+    amount_fen: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Order {
+    id: i64,
+    member: i64,
+    store: i64,
+    product: i64,
+    quantity: i64,
+    amount_fen: i64,
+    status: String,
+    paid: bool,
+}
+
+async fn create(
+    State(orders): State<Arc<Orders>>,
+    Json(new): Json<NewOrder>,
+) -> Result<Json<Value>, Failure> {
+    if !(1..=100).contains(&new.quantity) {
+        return Err(Failure::Refused("a quantity from 1 to 100".to_owned()));
+    }
+    let index = shard_for(new.request);
+    let shard = orders.shard(index)?;
+    let id = orders.ids.next(index, clock::unix_ms());
+    let written = orders.write(shard, id, &new).await?;
+    if let Some(news) = orders.news.get(index) {
+        news.notify_one();
+    }
+    orders.metrics.orders.with_label_values(&["accepted"]).inc();
+    Ok(Json(json!({ "id": written, "shard": shard.name })))
+}
+
+async fn show(State(orders): State<Arc<Orders>>, Path(id): Path<i64>) -> Result<Json<Order>, Failure> {
+    orders.redis.read_through(&key(id), orders.read(id)).await.map(Json)
+}
+
+async fn paid(State(orders): State<Arc<Orders>>, Path(id): Path<i64>) -> Result<Json<Value>, Failure> {
+    orders.change(id, "UPDATE orders SET paid = TRUE WHERE id = $1").await
+}
+
+/// The OMS has it.
+async fn received(State(orders): State<Arc<Orders>>, Path(id): Path<i64>) -> Result<Json<Value>, Failure> {
+    orders
+        .change(id, "UPDATE orders SET status = 'received' WHERE id = $1 AND status IN ('new', 'received')")
+        .await
+}
+
+fn key(id: i64) -> String {
+    format!("order:{id}")
+}
+
+impl Orders {
+    fn shard(&self, index: usize) -> Result<&PgStore, Failure> {
+        self.shards
+            .get(index)
+            .map(Arc::as_ref)
+            .ok_or_else(|| Failure::NotFound(format!("there is no shard {index}")))
+    }
+
+    /// The order and its message, both or neither. A repeated request gets the first one's id.
+    async fn write(&self, shard: &PgStore, id: i64, new: &NewOrder) -> Result<i64, Failure> {
+        let message = json!({
+            "id": id, "member": new.member, "store": new.store, "product": new.product, "quantity": new.quantity,
+        })
+        .to_string();
+        shard
+            .within(async {
+                let mut connection = shard.hold().await?;
+                let mut work = connection.begin().await?;
+                let is_new = sqlx::query(
+                    "INSERT INTO orders (id, request, member_id, store_id, product_id, quantity, amount_fen, status)
+                     VALUES ($1, $2::text::uuid, $3, $4, $5, $6, $7, 'new') ON CONFLICT (request) DO NOTHING",
+                )
+                .bind(id)
+                .bind(new.request.to_string())
+                .bind(new.member)
+                .bind(new.store)
+                .bind(new.product)
+                .bind(new.quantity)
+                .bind(new.amount_fen)
+                .execute(&mut *work)
+                .await?
+                .rows_affected()
+                    == 1;
+                let written = if is_new {
+                    sqlx::query("INSERT INTO outbox (order_id, payload) VALUES ($1, $2)")
+                        .bind(id)
+                        .bind(&message)
+                        .execute(&mut *work)
+                        .await?;
+                    id
+                } else {
+                    sqlx::query_scalar("SELECT id FROM orders WHERE request = $1::text::uuid")
+                        .bind(new.request.to_string())
+                        .fetch_one(&mut *work)
+                        .await?
+                };
+                work.commit().await?;
+                connection.done();
+                Ok(written)
+            })
+            .await
+    }
+
+    async fn read(&self, id: i64) -> Result<Order, Failure> {
+        let shard = self.shard(shard_of(id))?;
+        let found: Option<(i64, i64, i64, i64, i64, String, bool)> = shard
+            .within(async {
+                let mut connection = shard.hold().await?;
+                let found = sqlx::query_as(
+                    "SELECT member_id, store_id, product_id, quantity, amount_fen, status, paid
+                     FROM orders WHERE id = $1",
+                )
+                .bind(id)
+                .fetch_optional(&mut *connection)
+                .await?;
+                connection.done();
+                Ok(found)
+            })
+            .await?;
+        let Some((member, store, product, quantity, amount_fen, status, paid)) = found else {
+            return Err(Failure::NotFound(format!("there is no order {id}")));
+        };
+        Ok(Order { id, member, store, product, quantity, amount_fen, status, paid })
+    }
+
+    async fn change(&self, id: i64, statement: &'static str) -> Result<Json<Value>, Failure> {
+        let shard = self.shard(shard_of(id))?;
+        let changed = shard
+            .within(async {
+                let mut connection = shard.hold().await?;
+                let changed =
+                    sqlx::query(statement).bind(id).execute(&mut *connection).await?.rows_affected();
+                connection.done();
+                Ok(changed)
+            })
+            .await?;
+        self.redis.forget(&key(id)).await;
+        if changed == 0 {
+            return Err(Failure::NotFound(format!("there is no order {id} to change")));
+        }
+        Ok(Json(json!({ "id": id })))
+    }
+}

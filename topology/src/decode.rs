@@ -106,9 +106,9 @@ impl Context<'_> {
             let (before, after) = rest.split_at(start);
             out.push_str(before);
             let Some(end) = after.find('}') else {
-                self.diagnostics
-                    .error(place, "`${` without `}`")
-                    .help("write `${env:NAME}` or `${file:PATH}`; a text of its own with `$` needs no escape");
+                self.diagnostics.error(place, "`${` without `}`").help(
+                    "write `${env:NAME}` or `${file:PATH}`; a text of its own with `$` needs no escape",
+                );
                 return None;
             };
             let reference = &after[2..end];

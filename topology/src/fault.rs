@@ -116,7 +116,12 @@ impl FaultKind {
     pub const fn is_own(self) -> bool {
         matches!(
             self,
-            Self::Refused | Self::Unresolvable | Self::Unreachable | Self::ConnectTimeout | Self::Tls | Self::Auth
+            Self::Refused
+                | Self::Unresolvable
+                | Self::Unreachable
+                | Self::ConnectTimeout
+                | Self::Tls
+                | Self::Auth
         )
     }
 

@@ -20,7 +20,7 @@ impl DependencyId {
 /// The graph, with its cycles condensed.
 #[derive(Debug)]
 pub struct Graph {
-    graph: DiGraph<ComponentId, DependencyId>,
+    links: DiGraph<ComponentId, DependencyId>,
     dependencies: Vec<Dependency>,
     /// For each component the index of its strongly connected set; a set has a higher index than
     /// those it needs.
@@ -44,17 +44,17 @@ impl Graph {
                 set_of[member.index()] = set as u32;
             }
         }
-        Self { graph, dependencies: model.dependencies.clone(), set_of }
+        Self { links: graph, dependencies: model.dependencies.clone(), set_of }
     }
 
     /// How many components there are.
     pub fn component_count(&self) -> usize {
-        self.graph.node_count()
+        self.links.node_count()
     }
 
     /// Every component, those that are needed before those that need them (inside a cycle in file order).
     pub fn bottom_up(&self) -> Vec<ComponentId> {
-        let mut all: Vec<ComponentId> = self.graph.node_weights().copied().collect();
+        let mut all: Vec<ComponentId> = self.links.node_weights().copied().collect();
         all.sort_by_key(|id| (self.set_of[id.index()], *id));
         all
     }
@@ -76,14 +76,14 @@ impl Graph {
 
     fn edges(&self, component: ComponentId, direction: Direction) -> Vec<DependencyId> {
         let mut ids: Vec<DependencyId> =
-            self.graph.edges_directed(node(component), direction).map(|edge| *edge.weight()).collect();
+            self.links.edges_directed(node(component), direction).map(|edge| *edge.weight()).collect();
         ids.sort_unstable();
         ids
     }
 
     /// The dependency of `from` on `to`, if it is declared.
     pub fn between(&self, from: ComponentId, to: ComponentId) -> Option<DependencyId> {
-        self.graph.find_edge(node(from), node(to)).map(|edge| self.graph[edge])
+        self.links.find_edge(node(from), node(to)).map(|edge| self.links[edge])
     }
 
     /// True when the two lie on one cycle.

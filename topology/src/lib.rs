@@ -13,7 +13,11 @@ pub mod level;
 pub mod model;
 mod range;
 mod read;
+#[cfg(test)]
+mod read_tests;
 pub mod rollup;
+#[cfg(test)]
+mod testkit;
 pub mod text;
 pub mod verdict;
 mod yaml;

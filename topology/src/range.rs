@@ -18,9 +18,9 @@ pub(crate) fn expand(text: &str) -> Result<Vec<Address>, String> {
             return Err(format!("`[` without `]` in `{text}`"));
         };
         let inside = &after[1..close];
-        texts.iter_mut().for_each(|t| t.push_str(before));
+        append(&mut texts, before);
         if inside.contains(':') {
-            texts.iter_mut().for_each(|t| t.push_str(&after[..=close]));
+            append(&mut texts, &after[..=close]);
         } else {
             let numbers = numbers(inside)?;
             if texts.len().saturating_mul(numbers.len()) > MAX_EXPANSION {
@@ -30,8 +30,14 @@ pub(crate) fn expand(text: &str) -> Result<Vec<Address>, String> {
         }
         rest = &after[close + 1..];
     }
-    texts.iter_mut().for_each(|t| t.push_str(rest));
+    append(&mut texts, rest);
     texts.iter().map(|t| address(t)).collect()
+}
+
+fn append(texts: &mut [String], part: &str) {
+    for text in texts {
+        text.push_str(part);
+    }
 }
 
 fn numbers(inside: &str) -> Result<Vec<String>, String> {
@@ -71,9 +77,11 @@ pub(crate) fn address(text: &str) -> Result<Address, String> {
     if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
         return Err(wrong());
     }
-    let port = port.parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| {
-        format!("`{port}` in `{text}` is not a port: a number from 1 to 65535")
-    })?;
+    let port = port
+        .parse::<u16>()
+        .ok()
+        .filter(|p| *p > 0)
+        .ok_or_else(|| format!("`{port}` in `{text}` is not a port: a number from 1 to 65535"))?;
     Ok(Address { host: host.to_owned(), port })
 }
 
@@ -89,7 +97,10 @@ mod tests {
     #[test]
     fn ranges_expand_in_order() {
         assert_eq!(shown("10.0.0.[8-10]:80"), ["10.0.0.8:80", "10.0.0.9:80", "10.0.0.10:80"]);
-        assert_eq!(shown("web-[09-10].x:[80,82]"), ["web-09.x:80", "web-09.x:82", "web-10.x:80", "web-10.x:82"]);
+        assert_eq!(
+            shown("web-[09-10].x:[80,82]"),
+            ["web-09.x:80", "web-09.x:82", "web-10.x:80", "web-10.x:82"]
+        );
         assert_eq!(shown("[::1]:6379"), ["[::1]:6379"]);
         assert_eq!(shown("db:5432"), ["db:5432"]);
     }

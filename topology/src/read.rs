@@ -83,7 +83,7 @@ fn read_root(root: &Node, kinds: &[&'static KindSpec], cx: &mut Context<'_>) -> 
     if matches!(root.value, Value::Null) {
         cx.diagnostics
             .error(root.place, "the file is empty")
-            .help("it needs at least `components:`; `topowatch init` writes a first one");
+            .help("it needs at least `components:` with one component");
         return None;
     }
     let mut fields = Fields::of(root, "topology.yaml", cx)?;
@@ -125,7 +125,13 @@ fn read_root(root: &Node, kinds: &[&'static KindSpec], cx: &mut Context<'_>) -> 
     }
     fields.finish("topology.yaml", cx);
     let dependencies = reader.resolve(cx);
-    Some(Model { name, tiers: reader.tiers, components: reader.components, instances: reader.instances, dependencies })
+    Some(Model {
+        name,
+        tiers: reader.tiers,
+        components: reader.components,
+        instances: reader.instances,
+        dependencies,
+    })
 }
 
 fn read_tiers(node: &Node, cx: &mut Context<'_>) -> Vec<Tier> {
@@ -154,7 +160,12 @@ fn read_title(node: &Node, cx: &mut Context<'_>) -> Option<Text> {
 }
 
 /// Reads `interval` and `timeout` over what holds so far.
-fn read_timing(fields: &mut Fields<'_>, interval: &mut Duration, timeout: &mut Duration, cx: &mut Context<'_>) {
+fn read_timing(
+    fields: &mut Fields<'_>,
+    interval: &mut Duration,
+    timeout: &mut Duration,
+    cx: &mut Context<'_>,
+) {
     if let Some(node) = fields.take("interval")
         && let Some(value) = cx.duration(node, "`interval`")
     {
@@ -284,7 +295,8 @@ impl Reader<'_> {
             component.instances = start..self.instances.len() as u32;
             match fields.take("probe") {
                 Some(node) => {
-                    component.probes = self.probes(node, interval, timeout, cx).into_iter().map(Arc::new).collect();
+                    component.probes =
+                        self.probes(node, interval, timeout, cx).into_iter().map(Arc::new).collect();
                 }
                 None => {
                     cx.diagnostics
@@ -331,9 +343,9 @@ impl Reader<'_> {
             let mut own_name = None;
             let address = if let Value::Map(_) = item.value {
                 let Some(mut fields) = Fields::of(item, "an instance", cx) else { continue };
-                own_name = fields.take("name").and_then(|node| {
-                    cx.text(node, "`name`").map(|name| (name, node.place))
-                });
+                own_name = fields
+                    .take("name")
+                    .and_then(|node| cx.text(node, "`name`").map(|name| (name, node.place)));
                 if let Some(node) = fields.take("labels") {
                     labels.extend(read_labels(node, cx));
                 }
@@ -346,17 +358,18 @@ impl Reader<'_> {
             } else {
                 Some(item)
             };
-            let Some(address) = address else { continue };
-            let Some(text) = cx.text(address, "an address") else { continue };
-            let addresses = match range::expand(&text) {
-                Ok(addresses) => addresses,
-                Err(message) => {
-                    cx.diagnostics.error(address.place, message);
-                    continue;
+            let addresses = address.and_then(|node| {
+                let text = cx.text(node, "an address")?;
+                range::expand(&text).map_err(|message| cx.diagnostics.error(node.place, message)).ok()
+            });
+            let Some(addresses) = addresses else {
+                if let Some((name, place)) = &own_name {
+                    self.claim(name, *place, cx);
                 }
+                continue;
             };
             if self.instances.len() + addresses.len() > MAX_INSTANCES {
-                cx.diagnostics.error(address.place, format!("more than {MAX_INSTANCES} instances in all"));
+                cx.diagnostics.error(item.place, format!("more than {MAX_INSTANCES} instances in all"));
                 continue;
             }
             let several = addresses.len() > 1;
@@ -444,8 +457,12 @@ impl Reader<'_> {
 
     /// Every dependency with its target, now that all components are known.
     fn resolve(&mut self, cx: &mut Context<'_>) -> Vec<Dependency> {
-        let ids: HashMap<&str, ComponentId> =
-            self.components.iter().enumerate().map(|(i, c)| (c.name.as_str(), ComponentId(i as u32))).collect();
+        let ids: HashMap<&str, ComponentId> = self
+            .components
+            .iter()
+            .enumerate()
+            .map(|(i, c)| (c.name.as_str(), ComponentId(i as u32)))
+            .collect();
         let mut names: Vec<&str> = ids.keys().copied().collect();
         names.sort_unstable();
         let mut seen = HashMap::new();
@@ -453,7 +470,12 @@ impl Reader<'_> {
         for wanted in std::mem::take(&mut self.wanted) {
             let from_name = &self.components[wanted.from.index()].name;
             let Some(&to) = ids.get(wanted.to.as_str()) else {
-                cx.unknown_word(wanted.place, &format!("`{from_name}` depends on nothing"), &wanted.to, &names);
+                cx.unknown_word(
+                    wanted.place,
+                    &format!("`{from_name}` depends on nothing"),
+                    &wanted.to,
+                    &names,
+                );
                 continue;
             };
             if to == wanted.from {
@@ -481,7 +503,9 @@ fn read_labels(node: &Node, cx: &mut Context<'_>) -> BTreeMap<String, String> {
     note_duplicates(entries, cx);
     entries
         .iter()
-        .filter_map(|(key, value)| Some((key.name.clone(), cx.text(value, &format!("label `{}`", key.name))?)))
+        .filter_map(|(key, value)| {
+            Some((key.name.clone(), cx.text(value, &format!("label `{}`", key.name))?))
+        })
         .collect()
 }
 
@@ -586,7 +610,12 @@ fn read_option(name: &str, form: OptionForm, node: &Node, cx: &mut Context<'_>) 
     }
 }
 
-fn read_threshold(spec: &SignalSpec, signal: String, node: Option<&Node>, cx: &mut Context<'_>) -> Option<Threshold> {
+fn read_threshold(
+    spec: &SignalSpec,
+    signal: String,
+    node: Option<&Node>,
+    cx: &mut Context<'_>,
+) -> Option<Threshold> {
     let (mut yellow, mut red) = (spec.yellow, spec.red);
     if let Some(node) = node {
         let what = format!("`{}`", spec.key);

@@ -128,7 +128,12 @@ pub fn own_health(
 /// How a component's own level is felt by its dependants, where that differs from the level shown:
 /// with some shards lost the component is red and its dependants are impaired; only when all are lost
 /// do they go red.
-pub fn felt(model: &Model, component: &Component, shown: Health, health_of: impl Fn(usize) -> Health) -> Health {
+pub fn felt(
+    model: &Model,
+    component: &Component,
+    shown: Health,
+    health_of: impl Fn(usize) -> Health,
+) -> Health {
     if component.policy != Policy::Shards || shown != Health::Red {
         return shown;
     }
@@ -139,7 +144,8 @@ pub fn felt(model: &Model, component: &Component, shown: Health, health_of: impl
         let instance = &model.instances[i];
         let shard = instance.labels.get("shard").map_or(instance.name.as_str(), String::as_str);
         let alive = !matches!(health_of(i), Health::Red);
-        *seen.entry(shard).or_insert(false) |= alive && instance.labels.get("role").is_none_or(|r| r != "replica");
+        *seen.entry(shard).or_insert(false) |=
+            alive && instance.labels.get("role").is_none_or(|r| r != "replica");
     }
     for alive in seen.values() {
         alive_shard |= alive;
@@ -191,7 +197,205 @@ pub fn roll_up(graph: &Graph, own: &[Health], felt: &[Health]) -> Vec<RolledUp> 
             } else {
                 Vec::new()
             };
-            RolledUp { own: own[i], health: own[i].worse(inherited[i]), inherited: inherited[i], inherited_from }
+            RolledUp {
+                own: own[i],
+                health: own[i].worse(inherited[i]),
+                inherited: inherited[i],
+                inherited_from,
+            }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{instance, model};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    /// Rolls up with the named instances at the given levels, the rest green.
+    fn rolled(model: &Model, levels: &[(&str, Health)]) -> Vec<RolledUp> {
+        let mut health = vec![Health::Green; model.instances.len()];
+        for (name, level) in levels {
+            health[instance(model, name).index()] = *level;
+        }
+        roll(model, &health)
+    }
+
+    fn roll(model: &Model, health: &[Health]) -> Vec<RolledUp> {
+        let graph = Graph::new(model);
+        let own: Vec<Health> =
+            model.components.iter().map(|c| own_health(model, c, |i| health[i], |_| None)).collect();
+        let felt: Vec<Health> =
+            model.components.iter().zip(&own).map(|(c, own)| felt(model, c, *own, |i| health[i])).collect();
+        roll_up(&graph, &own, &felt)
+    }
+
+    fn of(model: &Model, rolled: &[RolledUp], name: &str) -> Health {
+        rolled[model.component_by_name(name).unwrap().index()].health
+    }
+
+    #[test]
+    fn replicas_are_at_risk_then_impaired_then_red() {
+        let m = model("user -> web\nweb x4");
+        let red = |n: usize| {
+            (1..=n).map(|i| (["web-1", "web-2", "web-3", "web-4"][i - 1], Health::Red)).collect::<Vec<_>>()
+        };
+        for (n, web, user) in [
+            (0, Health::Green, Health::Green),
+            (1, Health::AtRisk, Health::Green),
+            (2, Health::AtRisk, Health::Green),
+            (3, Health::Red, Health::Red),
+        ] {
+            let r = rolled(&m, &red(n));
+            assert_eq!((of(&m, &r, "web"), of(&m, &r, "user")), (web, user), "{n} red");
+        }
+        let slow: Vec<_> = ["web-1", "web-2", "web-3"].map(|name| (name, Health::Impaired)).to_vec();
+        let r = rolled(&m, &slow);
+        assert_eq!((of(&m, &r, "web"), of(&m, &r, "user")), (Health::Impaired, Health::Impaired));
+    }
+
+    #[test]
+    fn one_lost_shard_is_red_and_impairs_its_dependants() {
+        let m = model("user -> db\ndb x4 shards");
+        let r = rolled(&m, &[("db-2", Health::Red)]);
+        assert_eq!((of(&m, &r, "db"), of(&m, &r, "user")), (Health::Red, Health::Impaired));
+        let all: Vec<_> = ["db-1", "db-2", "db-3", "db-4"].map(|name| (name, Health::Red)).to_vec();
+        assert_eq!(of(&m, &rolled(&m, &all), "user"), Health::Red);
+    }
+
+    #[test]
+    fn any_needs_one_and_standby_is_never_red() {
+        let m = model("pos -> line\nline x2 any\nspare x2 standby");
+        let r = rolled(&m, &[("line-1", Health::Red), ("spare-1", Health::Red), ("spare-2", Health::Red)]);
+        assert_eq!((of(&m, &r, "line"), of(&m, &r, "pos")), (Health::AtRisk, Health::Green));
+        assert_eq!(of(&m, &r, "spare"), Health::AtRisk);
+        let r = rolled(&m, &[("line-1", Health::Red), ("line-2", Health::Red)]);
+        assert_eq!((of(&m, &r, "line"), of(&m, &r, "pos")), (Health::Red, Health::Red));
+    }
+
+    #[test]
+    fn strength_decides_what_arrives() {
+        let m = model("a -> d\nb -> d:optional\nc -> d:async\nd");
+        let r = rolled(&m, &[("d-1", Health::Red)]);
+        assert_eq!(
+            [of(&m, &r, "a"), of(&m, &r, "b"), of(&m, &r, "c")],
+            [Health::Red, Health::AtRisk, Health::AtRisk]
+        );
+        let r = rolled(&m, &[("d-1", Health::Impaired)]);
+        assert_eq!(
+            [of(&m, &r, "a"), of(&m, &r, "b"), of(&m, &r, "c")],
+            [Health::Impaired, Health::Green, Health::Green]
+        );
+    }
+
+    #[test]
+    fn a_cycle_of_green_stays_green_and_names_nobody_in_a_circle() {
+        let m = model("a -> b\nb -> c\nc -> a, d\nd");
+        assert!(rolled(&m, &[]).iter().all(|r| r.health == Health::Green));
+        let r = rolled(&m, &[("d-1", Health::Red)]);
+        assert!(r.iter().all(|r| r.health == Health::Red));
+        let needs_d = m.component_by_name("c").unwrap();
+        let graph = Graph::new(&m);
+        let named: Vec<_> =
+            r[needs_d.index()].inherited_from.iter().map(|e| graph.dependency(*e).to).collect();
+        assert_eq!(named, [m.component_by_name("d").unwrap()]);
+    }
+
+    #[test]
+    fn a_component_nobody_has_seen_is_unknown_and_no_wall() {
+        let m = model("a -> b\nb -> c\nc");
+        let r = rolled(&m, &[("b-1", Health::Unknown)]);
+        assert_eq!((of(&m, &r, "a"), of(&m, &r, "b")), (Health::Green, Health::Unknown));
+        let r = rolled(&m, &[("b-1", Health::Unknown), ("c-1", Health::Red)]);
+        assert_eq!((of(&m, &r, "a"), of(&m, &r, "b")), (Health::Red, Health::Red));
+    }
+
+    fn health() -> impl Strategy<Value = Health> {
+        prop_oneof![
+            4 => Just(Health::Green),
+            1 => Just(Health::AtRisk),
+            1 => Just(Health::Impaired),
+            2 => Just(Health::Red),
+            1 => Just(Health::Unknown),
+            1 => Just(Health::Paused),
+        ]
+    }
+
+    /// A random platform of `n` components, cycles allowed, and a level for each instance.
+    fn platform() -> impl Strategy<Value = (Arc<Model>, Vec<Health>)> {
+        let policy = prop_oneof![
+            Just("replicas"),
+            Just("shards"),
+            Just("any"),
+            Just("standby"),
+            Just("primary_replica")
+        ];
+        let component = (1..4_usize, policy, prop::collection::btree_map(0..8_usize, 0..3_usize, 0..3));
+        prop::collection::vec(component, 8).prop_flat_map(|components| {
+            let lines: Vec<String> = components
+                .iter()
+                .enumerate()
+                .map(|(i, (count, policy, needs))| {
+                    let needs: Vec<String> = needs
+                        .iter()
+                        .filter(|(to, _)| **to != i)
+                        .map(|(to, s)| format!("c{to}:{}", ["required", "optional", "async"][*s]))
+                        .collect();
+                    format!("c{i} x{count} {policy} -> {}", needs.join(", "))
+                })
+                .collect();
+            let m = model(&lines.join("\n"));
+            let n = m.instances.len();
+            (Just(Arc::new(m)), prop::collection::vec(health(), n))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_worse_input_never_gives_a_better_output((m, h) in platform(), at in any::<prop::sample::Index>()) {
+            let before = roll(&m, &h);
+            let mut worse = h.clone();
+            let i = at.index(h.len());
+            // Out of sight and maintenance are no levels of the chain.
+            prop_assume!(!matches!(h[i], Health::Unknown | Health::Paused | Health::Red));
+            worse[i] = [Health::AtRisk, Health::Impaired, Health::Red][h[i].severity() as usize];
+            let after = roll(&m, &worse);
+            for (b, a) in before.iter().zip(&after) {
+                prop_assert!(a.health.severity() >= b.health.severity());
+            }
+        }
+
+        #[test]
+        fn every_inherited_level_names_who_carries_it_and_nobody_in_a_circle((m, h) in platform()) {
+            let rolled = roll(&m, &h);
+            let graph = Graph::new(&m);
+            let mut names = petgraph::graph::DiGraph::<(), ()>::new();
+            let nodes: Vec<_> = rolled.iter().map(|_| names.add_node(())).collect();
+            for (i, r) in rolled.iter().enumerate() {
+                for edge in &r.inherited_from {
+                    let d = graph.dependency(*edge);
+                    prop_assert!(rolled[d.to.index()].health.is_unhealthy());
+                    names.add_edge(nodes[i], nodes[d.to.index()], ());
+                }
+                if r.health.severity() > r.own.severity() {
+                    prop_assert!(!r.inherited_from.is_empty(), "component {i} names nobody");
+                }
+            }
+            prop_assert!(!petgraph::algo::is_cyclic_directed(&names));
+        }
+
+        #[test]
+        fn unknown_and_paused_never_spread((m, h) in platform()) {
+            let quiet: Vec<Health> =
+                h.iter().map(|x| if matches!(x, Health::Unknown | Health::Paused) { *x } else { Health::Green }).collect();
+            for r in roll(&m, &quiet) {
+                prop_assert!(!r.health.is_unhealthy());
+                prop_assert!(r.inherited_from.is_empty());
+            }
+        }
+    }
 }

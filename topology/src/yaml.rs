@@ -79,7 +79,8 @@ pub(crate) fn read(text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
             let place = error.location().map_or(start, place_of);
             let words = error.to_string();
             // The library appends the place that is already in front of the line.
-            let words = words.split(" at line ").next().unwrap_or(&words).trim_end_matches([':', ',']).to_owned();
+            let words =
+                words.split(" at line ").next().unwrap_or(&words).trim_end_matches([':', ',']).to_owned();
             let tab = text
                 .lines()
                 .nth(place.line.saturating_sub(1) as usize)
@@ -124,7 +125,9 @@ fn convert(raw: Spanned<Raw>) -> Node {
         Raw::Map(entries) => Value::Map(
             entries
                 .into_iter()
-                .map(|(key, value)| (Key { place: place_of(key.referenced), name: key.value }, convert(value)))
+                .map(|(key, value)| {
+                    (Key { place: place_of(key.referenced), name: key.value }, convert(value))
+                })
                 .collect(),
         ),
     };

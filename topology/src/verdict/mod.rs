@@ -1,6 +1,8 @@
 //! The verdict: the roll-up run backwards.
 
+mod affected;
 mod evidence;
+mod explain;
 mod situation;
 mod solve;
 
@@ -109,3 +111,6 @@ pub struct Verdict {
     /// For each instance whose own level is bad and not its own doing: the index of its root.
     pub explained: Vec<(InstanceId, usize)>,
 }
+
+#[cfg(test)]
+mod tests;

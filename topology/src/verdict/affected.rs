@@ -1,0 +1,127 @@
+//! Who suffers from which root, over which dependencies: the lit path.
+
+use std::collections::VecDeque;
+
+use crate::graph::DependencyId;
+use crate::level::Health;
+use crate::model::{InstanceId, Strength};
+use crate::rollup;
+use crate::text::Text;
+
+use super::explain::{Hypothesis, explains, predict};
+use super::situation::{Inheritance, Situation};
+use super::{Affected, Culprit, Suspect};
+
+/// The affected components and the explained instances, for roots with their hypotheses.
+pub(super) fn find(
+    situation: &Situation<'_>,
+    roots: &[Suspect],
+    hypotheses: &[Hypothesis],
+    unhealthy: &[InstanceId],
+) -> (Vec<Affected>, Vec<(InstanceId, usize)>) {
+    let rolled = rolled_up(situation);
+    let all = hypotheses.iter().fold(Hypothesis::default(), |all, h| all.join(h));
+    let prediction = predict(situation, &all);
+    let explained: Vec<InstanceId> = unhealthy
+        .iter()
+        .copied()
+        .filter(|id| !all.instances.contains(id) && explains(situation, &all, &prediction, *id))
+        .collect();
+    // A dependant suffers over this edge when the roll-up carries the level, or when its own bad answers
+    // are explained.
+    let suffers = |edge: DependencyId| {
+        let dependency = situation.graph.dependency(edge);
+        let of_dependant = |id: &&InstanceId| situation.model.instance(**id).component == dependency.from;
+        let by_itself = |id: &InstanceId| {
+            dependency.strength != Strength::Async
+                || situation.facts(*id).inheritance() == Inheritance::FromDrain
+        };
+        rollup::transfer(dependency.strength, rolled[dependency.to.index()]).is_unhealthy()
+            || explained.iter().filter(of_dependant).any(by_itself)
+    };
+
+    // Breadth first from every root at once: each component belongs to the nearest one.
+    let n = situation.model.components.len();
+    let mut reached: Vec<Option<(usize, u32)>> = vec![None; n];
+    let mut over: Vec<Vec<DependencyId>> = vec![Vec::new(); n];
+    let mut queue = VecDeque::new();
+    for (i, root) in roots.iter().enumerate() {
+        if let Some(component) = root.culprit.component(situation.model)
+            && reached[component.index()].is_none()
+        {
+            reached[component.index()] = Some((i, 0));
+            queue.push_back(component);
+            if let Culprit::Edge(edge) = root.culprit {
+                over[component.index()].push(edge);
+            }
+        }
+    }
+    while let Some(id) = queue.pop_front() {
+        let Some((root, hops)) = reached[id.index()] else { continue };
+        for edge in situation.graph.needed_by(id) {
+            let dependency = situation.graph.dependency(edge);
+            let from = dependency.from;
+            if !rolled[from.index()].is_unhealthy() || !suffers(edge) {
+                continue;
+            }
+            match reached[from.index()] {
+                None => {
+                    reached[from.index()] = Some((root, hops + 1));
+                    over[from.index()].push(edge);
+                    queue.push_back(from);
+                }
+                Some((_, there)) if there == hops + 1 => over[from.index()].push(edge),
+                Some(_) => {}
+            }
+        }
+    }
+
+    let mut affected: Vec<(u32, Affected)> = Vec::new();
+    for component in situation.model.component_ids() {
+        let is_root = roots.iter().any(|root| root.culprit.component(situation.model) == Some(component));
+        if let (Some((root, hops)), false) = (reached[component.index()], is_root) {
+            let health = rolled[component.index()];
+            let over = std::mem::take(&mut over[component.index()]);
+            let because = because(situation, &over, &roots[root]);
+            affected.push((hops, Affected { component, health, root, over, because }));
+        }
+    }
+    affected.sort_by_key(|(hops, one)| (one.root, *hops, one.component));
+    let explained = explained
+        .into_iter()
+        .filter_map(|id| {
+            let component = situation.model.instance(id).component;
+            reached[component.index()].map(|(root, _)| (id, root))
+        })
+        .collect();
+    (affected.into_iter().map(|(_, one)| one).collect(), explained)
+}
+
+/// The rolled-up levels as observed.
+fn rolled_up(situation: &Situation<'_>) -> Vec<Health> {
+    let model = situation.model;
+    let level = |i: usize| situation.instances[i].health;
+    let own: Vec<Health> = model.component_ids().map(|id| situation.own_health(id, level)).collect();
+    let felt: Vec<Health> = model
+        .component_ids()
+        .map(|id| rollup::felt(model, model.component(id), own[id.index()], level))
+        .collect();
+    rollup::roll_up(situation.graph, &own, &felt).into_iter().map(|rolled| rolled.health).collect()
+}
+
+fn because(situation: &Situation<'_>, over: &[DependencyId], root: &Suspect) -> Text {
+    let model = situation.model;
+    let culprit = root.culprit.name(model);
+    let root_component = root.culprit.component(model);
+    let next = over.first().map(|edge| situation.graph.dependency(*edge).to);
+    match next {
+        Some(next) if Some(next) != root_component => {
+            let title = &model.component(next).title;
+            Text::new(
+                format!("it needs {}, which suffers from {culprit}", title.en),
+                format!("它依赖{}，后者受 {culprit} 影响", title.zh),
+            )
+        }
+        _ => Text::new(format!("it needs {culprit}"), format!("它依赖 {culprit}")),
+    }
+}

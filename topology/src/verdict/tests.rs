@@ -1,0 +1,290 @@
+//! Situations and what must be said of them.
+
+use crate::fault::{Fault, FaultKind, Reason};
+use crate::graph::Graph;
+use crate::level::Health;
+use crate::model::Model;
+use crate::testkit::{instance, model};
+
+use super::{InstanceFacts, Onset, Situation, Verdict, WitnessFact, solve};
+
+/// The mini-program platform in small.
+const PLATFORM: &str = "
+    gateway x2 -> miniapp
+    miniapp x4 -> member, order, coupon:optional
+    member x2 -> member-db, member-redis:optional
+    order x2 -> order-db, mq:async
+    coupon x2 -> coupon-db
+    oms x2 -> mq, oms-db, order:async
+    mq amqp -> oms:async
+    member-db tcp
+    order-db x4 tcp shards
+    coupon-db tcp
+    oms-db tcp
+    member-redis tcp
+";
+
+/// A scene: who is bad how, who says what. Bad things began at 100 s unless told otherwise; everything
+/// healthy was last seen so at `seen`.
+struct Scene {
+    model: Model,
+    bad: Vec<(String, Health, Option<Fault>, Option<&'static str>, f64)>,
+    says: Vec<(String, String, bool)>,
+    seen: f64,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::of(PLATFORM)
+    }
+
+    fn of(lines: &str) -> Self {
+        Self { model: model(lines), bad: Vec::new(), says: Vec::new(), seen: 110.0 }
+    }
+
+    fn fault(mut self, name: &str, kind: FaultKind) -> Self {
+        self.bad.push((name.to_owned(), Health::Red, Some(Fault::new(kind, "ask", "")), None, 100.0));
+        self
+    }
+
+    /// 503, naming `on`.
+    fn blames(mut self, name: &str, on: &str) -> Self {
+        let fault =
+            Fault::new(FaultKind::BadAnswer, "ask", &format!("503: {on} fail")).because(Reason::Status5xx);
+        self.bad.push((name.to_owned(), Health::Red, Some(fault), None, 101.0));
+        self.says.push((name.to_owned(), on.to_owned(), false));
+        self
+    }
+
+    fn unwell(mut self, name: &str, signal: &'static str, health: Health) -> Self {
+        self.bad.push((name.to_owned(), health, None, Some(signal), 100.0));
+        self
+    }
+
+    /// An answer in which the instance itself says that it is not well.
+    fn reports(mut self, name: &str, on: &str) -> Self {
+        self.bad.push((name.to_owned(), Health::AtRisk, None, None, 101.0));
+        self.says.push((name.to_owned(), on.to_owned(), false));
+        self
+    }
+
+    fn says(mut self, by: &str, on: &str, ok: bool) -> Self {
+        self.says.push((by.to_owned(), on.to_owned(), ok));
+        self
+    }
+
+    /// 5xx without a word on whose fault it is.
+    fn fails(self, name: &str) -> Self {
+        let mut scene = self.fault(name, FaultKind::BadAnswer);
+        let last = scene.bad.last_mut().unwrap();
+        last.2 = last.2.take().map(|fault| fault.because(Reason::Gateway));
+        last.4 = 101.0;
+        scene
+    }
+
+    fn verdict(&self) -> Verdict {
+        let graph = Graph::new(&self.model);
+        let facts: Vec<InstanceFacts<'_>> = self
+            .model
+            .instances
+            .iter()
+            .map(|i| match self.bad.iter().find(|bad| bad.0 == i.name) {
+                Some((_, health, fault, signal, at)) => InstanceFacts {
+                    health: *health,
+                    suspected: false,
+                    fault: fault.as_ref(),
+                    signal: *signal,
+                    onset: Some(Onset { last_good: at - 3.0, first_bad: *at }),
+                    last_good: Some(at - 3.0),
+                    role: None,
+                },
+                None => InstanceFacts {
+                    health: Health::Green,
+                    suspected: false,
+                    fault: None,
+                    signal: None,
+                    onset: None,
+                    last_good: Some(self.seen),
+                    role: None,
+                },
+            })
+            .collect();
+        let witnesses: Vec<WitnessFact> = self
+            .says
+            .iter()
+            .map(|(by, on, ok)| WitnessFact {
+                by: instance(&self.model, by),
+                on: self.model.component_by_name(on).unwrap(),
+                on_instance: None,
+                ok: *ok,
+                words: if *ok { String::new() } else { "no answer in 400 ms".to_owned() },
+            })
+            .collect();
+        solve(&Situation { model: &self.model, graph: &graph, instances: &facts, witnesses: &witnesses })
+    }
+
+    fn roots(&self) -> Vec<String> {
+        self.verdict().roots.iter().map(|root| root.culprit.name(&self.model)).collect()
+    }
+
+    fn affected(&self) -> Vec<String> {
+        self.verdict().affected.iter().map(|a| self.model.component(a.component).name.clone()).collect()
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        self.verdict().roots[0].evidence.iter().map(|e| e.text.en.clone()).collect()
+    }
+}
+
+fn member_db_dead() -> Scene {
+    Scene::new()
+        .fault("member-db-1", FaultKind::Refused)
+        .blames("member-1", "member-db")
+        .blames("member-2", "member-db")
+        .blames("miniapp-1", "member")
+        .blames("miniapp-2", "member")
+        .blames("miniapp-3", "member")
+        .blames("miniapp-4", "member")
+        .fails("gateway-1")
+        .fails("gateway-2")
+}
+
+#[test]
+fn nothing_wrong_nobody_to_blame() {
+    assert_eq!(Scene::new().verdict(), Verdict::default());
+}
+
+#[test]
+fn one_hung_of_four_is_named_alone_and_affects_nobody() {
+    let scene = Scene::new().fault("miniapp-3", FaultKind::Hung);
+    assert_eq!(scene.roots(), ["miniapp-3"]);
+    assert!(scene.affected().is_empty());
+    let evidence = scene.evidence().join("; ");
+    assert!(evidence.contains("1 of 4 miniapp instances is broken; 3 answer well"), "{evidence}");
+    assert!(evidence.contains("Nobody else is affected"), "{evidence}");
+}
+
+#[test]
+fn a_dead_database_is_the_one_root_of_a_red_chain() {
+    let scene = member_db_dead();
+    assert_eq!(scene.roots(), ["member-db-1"]);
+    assert_eq!(scene.affected(), ["member", "miniapp", "gateway"]);
+    let verdict = scene.verdict();
+    assert!(verdict.roots[0].confidence >= 0.9);
+    assert_eq!(verdict.explained.len(), 8);
+    assert!(verdict.affected.iter().all(|a| !a.because.en.is_empty() && !a.over.is_empty()));
+    let evidence = scene.evidence().join("; ");
+    assert!(evidence.contains("refuses connections"), "{evidence}");
+    assert!(evidence.contains("2 of 2 member instances name member-db"), "{evidence}");
+}
+
+#[test]
+fn an_affected_component_without_own_trouble_is_still_affected() {
+    let scene = Scene::new().fault("member-db-1", FaultKind::Refused);
+    assert_eq!(scene.affected(), ["member", "miniapp", "gateway"]);
+}
+
+#[test]
+fn two_independent_faults_give_two_roots() {
+    let scene = member_db_dead()
+        .fault("oms-db-1", FaultKind::Hung)
+        .blames("oms-1", "oms-db")
+        .blames("oms-2", "oms-db");
+    let mut roots = scene.roots();
+    roots.sort();
+    assert_eq!(roots, ["member-db-1", "oms-db-1"]);
+}
+
+#[test]
+fn a_hang_of_its_own_inside_the_red_chain_is_the_database_s_all_the_same_when_it_can_be() {
+    // A hang can be inherited, so one root is enough.
+    let mut scene = member_db_dead();
+    scene.bad.retain(|bad| bad.0 != "miniapp-3");
+    scene.says.retain(|says| says.0 != "miniapp-3");
+    assert_eq!(scene.fault("miniapp-3", FaultKind::Hung).roots(), ["member-db-1"]);
+}
+
+#[test]
+fn a_closed_port_inside_the_red_chain_is_a_root_of_its_own() {
+    let mut scene = member_db_dead();
+    scene.bad.retain(|bad| bad.0 != "miniapp-3");
+    scene.says.retain(|says| says.0 != "miniapp-3");
+    let mut roots = scene.fault("miniapp-3", FaultKind::Refused).roots();
+    roots.sort();
+    assert_eq!(roots, ["member-db-1", "miniapp-3"]);
+}
+
+#[test]
+fn a_green_database_that_its_users_cannot_reach_is_a_broken_way() {
+    let scene =
+        Scene::new().blames("member-1", "member-db").blames("member-2", "member-db").fails("gateway-1");
+    assert_eq!(scene.roots()[0], "member -> member-db");
+}
+
+#[test]
+fn a_bad_answer_that_finds_all_it_needs_fine_is_its_own() {
+    let scene = Scene::new()
+        .fault("member-db-1", FaultKind::Refused)
+        .blames("member-1", "member-db")
+        .blames("member-2", "member-db")
+        .fails("order-1")
+        .says("order-1", "order-db", true)
+        .says("order-1", "mq", true);
+    let mut roots = scene.roots();
+    roots.sort();
+    assert_eq!(roots, ["member-db-1", "order-1"]);
+}
+
+#[test]
+fn a_backlog_is_its_consumer_s_doing() {
+    let scene = Scene::new().fault("oms-1", FaultKind::Refused).fault("oms-2", FaultKind::Refused).unwell(
+        "mq-1",
+        "amqp.queue_consumers[orders]",
+        Health::Red,
+    );
+    assert_eq!(scene.roots(), ["oms"]);
+    assert_eq!(scene.affected(), ["mq", "order"]);
+}
+
+#[test]
+fn a_full_memory_is_nobody_else_s_doing() {
+    let scene = Scene::new().fault("member-db-1", FaultKind::Refused).unwell(
+        "member-redis-1",
+        "redis.memory_used_ratio",
+        Health::AtRisk,
+    );
+    let mut roots = scene.roots();
+    roots.sort();
+    assert_eq!(roots, ["member-db-1", "member-redis-1"]);
+}
+
+#[test]
+fn all_copies_broken_alike_are_one_suspect_the_component() {
+    let mut scene = Scene::new();
+    for i in 1..=4 {
+        scene = scene.fault(&format!("miniapp-{i}"), FaultKind::Refused);
+    }
+    assert_eq!(scene.fails("gateway-1").roots(), ["miniapp"]);
+}
+
+#[test]
+fn a_lost_shard_is_named_by_its_instance() {
+    let scene = Scene::new().fault("order-db-3", FaultKind::Refused).reports("order-1", "order-db");
+    assert_eq!(scene.roots()[0], "order-db-3");
+    assert!(scene.affected().contains(&"order".to_owned()));
+}
+
+#[test]
+fn the_same_situation_always_has_the_same_verdict() {
+    assert_eq!(member_db_dead().verdict(), member_db_dead().verdict());
+}
+
+#[test]
+fn evidence_reads_in_both_languages() {
+    for suspect in member_db_dead().verdict().suspects {
+        for evidence in suspect.evidence {
+            assert!(!evidence.text.en.is_empty() && !evidence.text.zh.is_empty());
+            assert!(evidence.text.zh.chars().any(|c| !c.is_ascii()), "{}", evidence.text.zh);
+        }
+    }
+}

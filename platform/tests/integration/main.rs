@@ -1,0 +1,151 @@
+//! The platform's promises on its real servers.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may end here; the lint only spares the test functions themselves"
+)]
+
+mod support;
+
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Platform, await_until, command, processes_of, read_json, run};
+
+#[test]
+fn an_order_goes_all_the_way_and_down_leaves_nothing() {
+    let platform = Platform::up();
+    let order = platform.order(3);
+    await_until("the order on the store's list", || platform.new_orders(3).contains(&order).then_some(()));
+    await_until("the OMS's word at the order service", || {
+        let (_, shown) = platform.get("gateway-2", &format!("/api/orders/{order}"))?;
+        (shown["status"] == "received" && shown["paid"] == true).then_some(())
+    });
+
+    let deployment = platform.deployment();
+    assert!(processes_of(&deployment).len() > 40);
+    assert!(run(&["down"], platform.dir.path()).status.success());
+    assert_eq!(processes_of(&deployment), Vec::<i32>::new());
+    assert!(!std::path::Path::new(deployment["data"].as_str().unwrap()).exists());
+    assert!(!platform.dir.path().join("secrets").exists());
+    assert!(run(&["down"], platform.dir.path()).status.success(), "down again is no error");
+}
+
+#[test]
+fn a_dead_database_is_named_up_to_the_gateway_and_repair_mends_it() {
+    let platform = Platform::up();
+    platform.signal("member-db-1", Signal::SIGKILL);
+
+    let deep = await_until("the member service failing", || fails(&platform, "member-service-1"));
+    assert_eq!(deep["checks"]["member-db"][0]["status"], "fail");
+    let deep = await_until("the mini-program server failing", || fails(&platform, "miniapp-server-1"));
+    assert_eq!(deep["checks"]["member-service"][0]["status"], "fail");
+    assert_eq!(deep["checks"]["store-service"][0]["status"], "pass");
+    let output = deep["checks"]["member-service"][0]["output"].as_str().unwrap();
+    assert!(output.contains("member-db"), "{output}");
+    let (status, home) = platform.get("gateway-1", "/api/home").unwrap();
+    assert_eq!((status, &home["dependency"]), (503, &Value::from("member-service")));
+
+    let untouched = platform.pid("store-db-1");
+    let said = platform.repair();
+    assert!(said.contains("member-db-1"), "{said}");
+    assert_eq!(platform.pid("store-db-1"), untouched);
+    for (instance, page) in [
+        ("member-service-1", "/health/deep"),
+        ("miniapp-server-1", "/health/deep"),
+        ("gateway-1", "/api/home"),
+    ] {
+        await_until("everything answering again", || {
+            platform.get(instance, page).filter(|(status, _)| *status == 200)
+        });
+    }
+}
+
+fn fails(platform: &Platform, instance: &str) -> Option<Value> {
+    let (status, deep) = platform.get(instance, "/health/deep")?;
+    (status == 503 && deep["status"] == "fail").then_some(deep)
+}
+
+#[test]
+fn a_stopped_server_or_cache_takes_nothing_away_from_the_customer() {
+    let platform = Platform::up();
+    platform.signal("miniapp-server-2", Signal::SIGSTOP);
+    platform.signal("product-redis-1", Signal::SIGSTOP);
+    // More requests than servers: each gateway meets the stopped one.
+    for gateway in ["gateway-1", "gateway-2"] {
+        for page in ["/api/home", "/api/menu"].repeat(6) {
+            let (status, body) = platform.get(gateway, page).unwrap();
+            assert_eq!(status, 200, "{gateway} {page} {body}");
+        }
+    }
+    let deep = await_until("the cache missed", || {
+        let (status, deep) = platform.get("product-service-1", "/health/deep")?;
+        (status == 200 && deep["status"] == "warn").then_some(deep)
+    });
+    assert_eq!(deep["checks"]["product-redis"][0]["status"], "fail");
+}
+
+#[test]
+fn orders_wait_out_a_dead_broker() {
+    let platform = Platform::up();
+    platform.signal("order-mq-1", Signal::SIGKILL);
+    let order = platform.order(4);
+    let deep = await_until("the order service warning", || {
+        let (status, deep) = platform.get("order-service-1", "/health/deep")?;
+        (status == 200 && deep["status"] == "warn").then_some(deep)
+    });
+    assert_eq!(deep["checks"]["order-mq"][0]["status"], "fail");
+    platform.repair();
+    await_until("the order on the store's list", || platform.new_orders(4).contains(&order).then_some(()));
+}
+
+#[test]
+fn a_lost_shard_takes_its_quarter_and_no_more() {
+    let platform = Platform::up();
+    platform.signal("order-db-2", Signal::SIGKILL);
+    let deep = await_until("the order service warning", || {
+        let (status, deep) = platform.get("order-service-1", "/health/deep")?;
+        (status == 200 && deep["status"] == "warn").then_some(deep)
+    });
+    let shards = deep["checks"]["order-db"].as_array().unwrap();
+    let states: Vec<_> = shards.iter().map(|shard| (&shard["componentId"], &shard["status"])).collect();
+    assert_eq!(states.len(), 4);
+    for (name, status) in states {
+        assert_eq!(status == "fail", name == "order-db-2", "{name} {status}");
+    }
+    for number in 0..20 {
+        // The request's key chooses the shard.
+        let shard = number % 4;
+        let request = std::iter::repeat_with(Uuid::now_v7).find(|key| key.as_u128() % 4 == shard).unwrap();
+        let body = json!({ "member": 1, "store": 1, "product": 1, "request": request.to_string() });
+        let (status, answer) = platform.post("gateway-1", "/api/orders", &body).unwrap();
+        if shard == 1 {
+            assert_eq!(status, 503, "{answer}");
+            assert!(answer["error"].as_str().unwrap().contains("order-db-2"), "{answer}");
+        } else {
+            assert_eq!(status, 201, "{answer}");
+            assert_eq!(answer["id"].as_u64().unwrap() % 4, u64::try_from(shard).unwrap());
+        }
+    }
+    assert_eq!(platform.get("miniapp-server-1", "/health/deep").unwrap().0, 200);
+}
+
+#[test]
+fn an_interrupted_start_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut up = command(&["up", "--base-port", "auto"], dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deployment = await_until("some servers", || {
+        let deployment = read_json(&dir.path().join("deployment.json"))?;
+        (processes_of(&deployment).len() > 8).then_some(deployment)
+    });
+    kill(Pid::from_raw(up.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(up.wait().unwrap().code(), Some(143));
+    assert_eq!(processes_of(&deployment), Vec::<i32>::new());
+}

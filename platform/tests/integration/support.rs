@@ -1,0 +1,155 @@
+//! A platform of real servers in a directory of its own, ended with the test.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Generous: a loaded machine is no failure. Everything waits for a condition, nothing for a time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+#[expect(clippy::disallowed_methods, reason = "a deadline for a real wait")]
+pub(crate) fn await_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+pub(crate) fn command(arguments: &[&str], dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ordering-platform"));
+    command.args(arguments).arg("--dir").arg(dir);
+    command
+}
+
+pub(crate) fn run(arguments: &[&str], dir: &Path) -> Output {
+    command(arguments, dir).output().unwrap()
+}
+
+/// Processes that carry a deployment's mark, or work in its data directory, and are not just waiting for
+/// somebody to take notice of their end.
+pub(crate) fn processes_of(deployment: &Value) -> Vec<i32> {
+    let mark = format!("ORDERING_PLATFORM_DIR={}", deployment["id"].as_str().unwrap());
+    let data = deployment["data"].as_str().unwrap();
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let proc = Path::new("/proc").join(pid.to_string());
+        let environment = std::fs::read(proc.join("environ")).unwrap_or_default();
+        let marked = environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes());
+        let at_home =
+            std::fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd.to_string_lossy().starts_with(data));
+        marked || at_home
+    })
+    .collect()
+}
+
+pub(crate) fn read_json(path: &Path) -> Option<Value> {
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
+pub(crate) struct Platform {
+    pub(crate) dir: TempDir,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Platform {
+    pub(crate) fn up() -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        let platform = Self { dir, http, runtime };
+        let output = run(&["up", "--base-port", "auto"], platform.dir.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        platform
+    }
+
+    pub(crate) fn deployment(&self) -> Value {
+        read_json(&self.dir.path().join("deployment.json")).unwrap()
+    }
+
+    fn instance(&self, name: &str) -> Value {
+        let state = read_json(&self.dir.path().join("state.json")).unwrap();
+        let instances =
+            state["components"].as_object().unwrap().values().flat_map(|list| list.as_array().unwrap());
+        instances.cloned().find(|instance| instance["name"] == name).unwrap()
+    }
+
+    pub(crate) fn pid(&self, name: &str) -> i32 {
+        self.instance(name)["pid"].as_i64().unwrap().try_into().unwrap()
+    }
+
+    pub(crate) fn address(&self, name: &str) -> String {
+        self.instance(name)["address"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn signal(&self, name: &str, signal: Signal) {
+        kill(Pid::from_raw(self.pid(name)), signal).unwrap();
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join("secrets").join(name)).unwrap()
+    }
+
+    /// Status and body, or nothing when there was no answer.
+    pub(crate) fn get(&self, instance: &str, path: &str) -> Option<(u16, Value)> {
+        let request = self.http.get(format!("http://{}{path}", self.address(instance)));
+        self.runtime.block_on(answer(request))
+    }
+
+    pub(crate) fn post(&self, instance: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let request = self.http.post(format!("http://{}{path}", self.address(instance))).json(body);
+        self.runtime.block_on(answer(request))
+    }
+
+    pub(crate) fn repair(&self) -> String {
+        let output = run(&["up", "--repair"], self.dir.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The new orders of a store, from the OMS's own Redis.
+    pub(crate) fn new_orders(&self, store: i64) -> Vec<i64> {
+        let url = format!("redis://:{}@{}/", self.secret("redis"), self.address("oms-redis-1"));
+        let client = redis::Client::open(url).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        redis::cmd("ZRANGE").arg(format!("store:{store}:new")).arg(0).arg(-1).query(&mut connection).unwrap()
+    }
+
+    /// Places an order, again while the platform is busy; the key makes it one order.
+    pub(crate) fn order(&self, store: i64) -> i64 {
+        let body = serde_json::json!({
+            "member": 7, "store": store, "product": 3, "request": uuid::Uuid::now_v7().to_string(),
+        });
+        await_until("an accepted order", || {
+            let (status, answer) = self.post("gateway-1", "/api/orders", &body)?;
+            (status == 201).then(|| answer["id"].as_i64().unwrap())
+        })
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        run(&["down"], self.dir.path());
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
+    let mut answer = request.send().await.ok()?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        bytes.extend_from_slice(&chunk);
+    }
+    Some((answer.status().as_u16(), serde_json::from_slice(&bytes).unwrap_or_default()))
+}

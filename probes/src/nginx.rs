@@ -1,0 +1,151 @@
+//! `nginx`: the `stub_status` page.
+
+use topology::fault::{Fault, FaultKind, Reason};
+use topology::kind::{KindSpec, OptionForm, OptionSpec, SignalSpec};
+use topology::level::Kind;
+
+use crate::http;
+use crate::look::{Look, Stop};
+use crate::spec::{CONNECT, COUNT, HOST, SECONDS, TOTAL};
+use crate::web::{self, Request};
+
+pub(crate) static SPEC: KindSpec = KindSpec {
+    name: "nginx",
+    summary: "Reads nginx's stub_status page. It shows how busy nginx itself is, never whether what lies \
+              behind it works.",
+    options: &[
+        OptionSpec {
+            name: "path",
+            form: OptionForm::Path,
+            default: Some("/stub_status"),
+            help: "Where stub_status is; allow the monitor's address only.",
+        },
+        HOST,
+    ],
+    signals: &[
+        SignalSpec {
+            name: "nginx.active_connections",
+            key: "active_connections",
+            effect: Kind::AtRisk,
+            help: "Client connections, idle ones and the probe's own included. No default: the limit is \
+                   worker_processes × worker_connections, which nginx does not tell; 0.7 and 0.9 of it are \
+                   good values.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "nginx.reading",
+            key: "reading",
+            help: "Connections whose request head is being read; shown only.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "nginx.writing",
+            key: "writing",
+            help: "Connections being answered; rises when what lies behind hangs. No default: it follows \
+                   the load.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "nginx.waiting",
+            key: "waiting",
+            help: "Idle kept connections; shown only.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "http.latency_seconds",
+            key: "slow",
+            yellow: Some(0.3),
+            red: Some(1.0),
+            help: "From the request to the last byte. Red at 1 s follows awesome-prometheus-alerts' slow \
+                   probe; 300 ms is our choice.",
+            ..SECONDS
+        },
+        CONNECT,
+        TOTAL,
+    ],
+    labelled: None,
+    exercises_dependencies: false,
+};
+
+pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
+    let request = Request {
+        path: look.probe.text("path").unwrap_or("/stub_status"),
+        host: look.probe.text("host"),
+        tls: false,
+        accept: "text/plain, */*;q=0.1",
+        until: look.deadline(),
+    };
+    let page = web::get(look, &request).await?;
+    look.put("http.latency_seconds", page.latency.as_secs_f64());
+    look.put("http.status", f64::from(page.status));
+    if let Some(fault) = http::status_fault(page.status) {
+        return Err(fault.into());
+    }
+    let Some(status) = std::str::from_utf8(&page.body).ok().and_then(parse) else {
+        let fault = Fault::new(FaultKind::BadAnswer, "body", "this is no stub_status page");
+        return Err(fault.because(Reason::Assertion).into());
+    };
+    look.put("nginx.active_connections", status.active);
+    look.put("nginx.reading", status.reading);
+    look.put("nginx.writing", status.writing);
+    look.put("nginx.waiting", status.waiting);
+    Ok(())
+}
+
+#[derive(Debug, PartialEq)]
+struct StubStatus {
+    active: f64,
+    reading: f64,
+    writing: f64,
+    waiting: f64,
+}
+
+/// Reads the page; `None` if it is another one.
+fn parse(text: &str) -> Option<StubStatus> {
+    let mut lines = text.lines();
+    let active = count(lines.next()?.strip_prefix("Active connections: ")?)?;
+    if lines.next()?.trim() != "server accepts handled requests" {
+        return None;
+    }
+    let totals: Option<Vec<f64>> = lines.next()?.split_ascii_whitespace().map(count).collect();
+    if totals?.len() != 3 {
+        return None;
+    }
+    let mut words = lines.next()?.split_ascii_whitespace();
+    let mut named = |name: &str| (words.next()? == name).then(|| count(words.next()?))?;
+    Some(StubStatus {
+        active,
+        reading: named("Reading:")?,
+        writing: named("Writing:")?,
+        waiting: named("Waiting:")?,
+    })
+}
+
+fn count(text: &str) -> Option<f64> {
+    text.trim().parse::<u64>().ok().map(|number| number as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_page_of_nginx_is_read() {
+        let page = "Active connections: 3 \nserver accepts handled requests\n 12 12 30 \n\
+                    Reading: 0 Writing: 1 Waiting: 2 \n";
+        assert_eq!(parse(page), Some(StubStatus { active: 3.0, reading: 0.0, writing: 1.0, waiting: 2.0 }));
+        assert_eq!(parse("<html>Active connections: 3"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".*", cut in 0usize..120) {
+            parse(&text);
+            let page = "Active connections: 3 \nserver accepts handled requests\n 12 12 30 \n\
+                        Reading: 0 Writing: 1 Waiting: 2 \n";
+            parse(&page[..cut.min(page.len())]);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The way in: one look at one instance.
+
+use std::hash::{BuildHasher, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt;
+use topology::fault::{Fault, FaultKind};
+use topology::model::{Address, Probe};
+
+use crate::dial::Names;
+use crate::look::{CLOSE, Look, Stop, seconds};
+use crate::observation::{Observation, Outcome};
+use crate::registry;
+use crate::web::TlsConfigs;
+
+/// Why no prober could be made.
+#[derive(Debug)]
+pub enum ProberError {
+    /// The TLS library refused its own defaults.
+    Tls(String),
+}
+
+impl std::fmt::Display for ProberError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tls(why) => write!(f, "cannot set up TLS: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ProberError {}
+
+/// Looks at instances; cheap to clone.
+#[derive(Clone)]
+pub struct Prober {
+    shared: Arc<Shared>,
+}
+
+/// What all looks share.
+pub(crate) struct Shared {
+    /// The bounded resolver.
+    pub(crate) names: Names,
+    /// Prepared TLS settings.
+    pub(crate) tls: TlsConfigs,
+    /// Tells this monitor's marks from another one's.
+    pub(crate) monitor: String,
+    looks: AtomicU64,
+}
+
+impl Shared {
+    /// A word that no other look has used.
+    pub(crate) fn nonce(&self) -> String {
+        format!("{}-{}", self.monitor, self.looks.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Prober {
+    /// Sets up what all looks share, and the process-wide crypto provider where there is none.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up.
+    pub fn new() -> Result<Self, ProberError> {
+        // An error means that one is installed already: as good.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let tls = TlsConfigs::new().map_err(|error| ProberError::Tls(error.to_string()))?;
+        let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        let monitor = format!("{random:016x}");
+        Ok(Self { shared: Arc::new(Shared { names: Names::new(), tls, monitor, looks: AtomicU64::new(0) }) })
+    }
+
+    /// One look, inside `probe.timeout` in all. Never panics, never waits longer than the timeout and
+    /// 50 ms to close.
+    pub async fn look(&self, probe: &Probe, address: &Address, instance: &str) -> Observation {
+        let mut look = Look::new(probe, address, instance, &self.shared);
+        let ended = match registry::find(probe.kind.name) {
+            Some(kind) => {
+                // The probes keep the deadline themselves; this holds if one forgets, or a library panics.
+                let limit = look.deadline() + CLOSE;
+                let work = AssertUnwindSafe((kind.probe)(&mut look)).catch_unwind();
+                match tokio::time::timeout_at(limit.into(), work).await {
+                    Ok(Ok(ended)) => ended,
+                    Ok(Err(_panic)) => Err(Stop::Local(format!("the {} probe failed", kind.spec.name))),
+                    Err(_) => Err(overdue(&look)),
+                }
+            }
+            None => Err(Stop::Local(format!("no probe of the kind {}", probe.kind.name))),
+        };
+        let took = look.elapsed();
+        look.put("probe.total_seconds", took.as_secs_f64());
+        let outcome = match ended {
+            Ok(()) => Outcome::Answer(look.answer),
+            Err(Stop::Fault(fault)) => Outcome::Fault(fault),
+            Err(Stop::Local(why)) => Outcome::Local(why),
+        };
+        tracing::trace!(instance, kind = probe.kind.name, ?took, "looked");
+        Observation { took, stages: look.stages, outcome, witnesses: look.witnesses }
+    }
+}
+
+/// A probe that ran past its deadline: the last stage begun is the one that hung.
+fn overdue(look: &Look<'_>) -> Stop {
+    let stage = look.stages.last().map_or("ask", |stage| stage.name);
+    Fault::new(FaultKind::Hung, stage, &format!("no answer in {}", seconds(look.elapsed()))).into()
+}

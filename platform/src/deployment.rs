@@ -76,7 +76,7 @@ pub(crate) struct Running {
     pub(crate) address: String,
     /// The main process: nginx's master, the postmaster, `beam.smp`.
     pub(crate) pid: i32,
-    /// All processes of the instance when it had started.
+    /// All processes of the instance when everything had started.
     pub(crate) pids: Vec<i32>,
     pub(crate) port: u16,
     pub(crate) dir: PathBuf,

@@ -109,21 +109,21 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Servers that write their title over their environment (nginx, postgres) are known by their
-    /// working directory, those that leave their directory (epmd) by their environment.
+    /// Known by the environment. Servers that write their title over it (nginx, postgres, redis) are known
+    /// by the directory they work in; a shell in there whose environment is whole is somebody else's.
     fn fit(&self, pid: i32) -> bool {
-        let home = self.instance.as_ref().map_or_else(|| self.data.clone(), |name| self.data.join(name));
-        let at_home = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| is_inside(&cwd, &home));
-        at_home || self.in_environment(pid)
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let has = |wanted: &str| environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes());
+        if has(&format!("{MARKER}={}", self.id)) {
+            return self.instance.as_ref().is_none_or(|name| has(&format!("{INSTANCE_MARKER}={name}")));
+        }
+        let is_whole = environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(b"PATH="));
+        !is_whole && self.at_home(pid)
     }
 
-    fn in_environment(&self, pid: i32) -> bool {
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-        let has = |name: &str, value: &str| {
-            let wanted = format!("{name}={value}");
-            environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
-        };
-        has(MARKER, &self.id) && self.instance.as_ref().is_none_or(|name| has(INSTANCE_MARKER, name))
+    fn at_home(&self, pid: i32) -> bool {
+        let home = self.instance.as_ref().map_or_else(|| self.data.clone(), |name| self.data.join(name));
+        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| is_inside(&cwd, &home))
     }
 
     /// Every process that carries the marks, this one excepted.

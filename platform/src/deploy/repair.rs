@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 
 use super::absolute;
-use super::start::{Data, enter, start_all, start_traffic};
+use super::start::{Data, enter, refresh, start_all, start_traffic};
 use crate::clock;
 use crate::deployment::{Deployment, DirLock, State};
 use crate::output::say;
@@ -53,6 +53,7 @@ pub(crate) async fn repair(dir: &Path) -> Result<u8> {
         state.helpers = vec![helper];
         nothing_dead = false;
     }
+    refresh(&mut state);
     state.save()?;
     if nothing_dead {
         say("nothing to repair: everything is alive");

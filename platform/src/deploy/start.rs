@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use crate::clock;
 use crate::deployment::{Helper, Running, State};
 use crate::plan::Instance;
-use crate::process::{self, INSTANCE_MARKER, MARKER, Process};
+use crate::process::{self, INSTANCE_MARKER, Life, MARKER, Process};
 use crate::servers::{self, Launch, Site};
 
 /// Servers that start at the same time. More only wait for each other on two cores.
@@ -117,6 +117,15 @@ fn describe(site: &Site, instance: &Instance, pid: i32) -> Result<Running> {
         dir: site.deployment.home(&instance.name),
         started: main.started,
     })
+}
+
+/// The processes of every instance as they are now: a PostgreSQL that serves has one for each client.
+pub(super) fn refresh(state: &mut State) {
+    for running in state.components.values_mut().flatten() {
+        if running.process().life() != Life::Dead {
+            running.pids = process::family(running.pid).iter().map(|process| process.pid).collect();
+        }
+    }
 }
 
 /// The background load. It has no address and answers nothing.

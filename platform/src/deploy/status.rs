@@ -9,7 +9,7 @@ use serde_json::json;
 use super::absolute;
 use crate::deployment::{Deployment, State};
 use crate::output::say;
-use crate::process::Life;
+use crate::process::{self, Life};
 
 /// Exit status 1 when something that should run does not.
 pub(crate) fn status(dir: &Path, as_json: bool) -> Result<u8> {
@@ -36,6 +36,7 @@ fn to_json(state: &State) -> serde_json::Value {
                 "name": running.name,
                 "address": running.address,
                 "pid": running.pid,
+                "pids": process::family(running.pid).iter().map(|process| process.pid).collect::<Vec<_>>(),
                 "state": running.process().life().word(),
             })
         })

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
-use super::start::{Data, enter, start_all, start_traffic};
+use super::start::{Data, enter, refresh, start_all, start_traffic};
 use super::{absolute, down};
 use crate::catalog::{Kind, Scale};
 use crate::clock;
@@ -126,6 +126,7 @@ async fn start_everything(dir: &Path, options: UpOptions) -> Result<()> {
     progress("gateways serve the home page; a light load runs".to_owned());
 
     write_atomically(&dir.join("topology.yaml"), &topology_file::render(&site.plan, "secrets"))?;
+    refresh(&mut state);
     state.save()?;
     if options.json {
         say(serde_json::to_string_pretty(&state)?);

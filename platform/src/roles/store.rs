@@ -41,7 +41,9 @@ fn pool_options<DB: Database>() -> PoolOptions<DB> {
         .max_connections(CONNECTIONS)
         .min_connections(0)
         .acquire_timeout(Duration::from_millis(240))
-        .idle_timeout(Duration::from_mins(5))
+        // Kept: whoever stops a server's processes one by one should know them all.
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 impl MySqlStore {

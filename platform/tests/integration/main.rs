@@ -8,9 +8,12 @@ mod support;
 
 use std::process::Stdio;
 
+use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use uuid::Uuid;
 
 use crate::support::{Platform, await_until, command, processes_of, read_json, run};
@@ -62,6 +65,38 @@ fn a_dead_database_is_named_up_to_the_gateway_and_repair_mends_it() {
             platform.get(instance, page).filter(|(status, _)| *status == 200)
         });
     }
+}
+
+#[test]
+fn the_monitoring_accounts_can_look_and_not_touch() {
+    let platform = Platform::up();
+    let (amqp, mysql, postgres) = (
+        platform.secret("monitor-amqp"),
+        platform.secret("monitor-mysql"),
+        platform.secret("monitor-postgres"),
+    );
+    let uri = format!("amqp://monitor:{amqp}@{}/%2f", platform.address("order-mq-1"));
+    let shop = format!("mysql://monitor:{mysql}@{}/member", platform.address("member-db-1"));
+    let shard = format!("postgres://monitor:{postgres}@{}/orders", platform.address("order-db-4"));
+    platform.wait(async move {
+        let connection =
+            lapin::Connection::connect(&uri, lapin::ConnectionProperties::default()).await.unwrap();
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let channel = connection.create_channel().await.unwrap();
+        let queue = channel.queue_declare("orders".into(), passive, FieldTable::default()).await.unwrap();
+        assert_eq!(queue.consumer_count(), 2);
+        assert!(channel.basic_get("orders".into(), BasicGetOptions::default()).await.is_err());
+
+        let mut mysql = sqlx::MySqlConnection::connect(&shop).await.unwrap();
+        for question in ["SHOW GLOBAL STATUS", "SHOW ALL SLAVES STATUS", "SHOW FULL PROCESSLIST"] {
+            sqlx::raw_sql(question).execute(&mut mysql).await.unwrap();
+        }
+        assert!(sqlx::raw_sql("SELECT * FROM members").execute(&mut mysql).await.is_err());
+
+        let mut postgres = sqlx::PgConnection::connect(&shard).await.unwrap();
+        sqlx::raw_sql("SELECT * FROM pg_stat_activity").execute(&mut postgres).await.unwrap();
+        assert!(sqlx::raw_sql("SELECT * FROM orders").execute(&mut postgres).await.is_err());
+    });
 }
 
 fn fails(platform: &Platform, instance: &str) -> Option<Value> {

@@ -83,7 +83,7 @@ impl Platform {
         let state = read_json(&self.dir.path().join("state.json")).unwrap();
         let instances =
             state["components"].as_object().unwrap().values().flat_map(|list| list.as_array().unwrap());
-        instances.cloned().find(|instance| instance["name"] == name).unwrap()
+        instances.into_iter().find(|instance| instance["name"] == name).cloned().unwrap()
     }
 
     pub(crate) fn pid(&self, name: &str) -> i32 {
@@ -111,6 +111,10 @@ impl Platform {
     pub(crate) fn post(&self, instance: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
         let request = self.http.post(format!("http://{}{path}", self.address(instance))).json(body);
         self.runtime.block_on(answer(request))
+    }
+
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     pub(crate) fn repair(&self) -> String {

@@ -192,7 +192,10 @@ impl Board {
 
     /// Every root of every open incident, in the order of the numbers ①②③ on the page.
     pub fn roots(&self) -> Vec<(&Incident, &topology::verdict::Suspect)> {
-        self.open.iter().flat_map(|incident| incident.verdict.roots.iter().map(|root| (&**incident, root))).collect()
+        self.open
+            .iter()
+            .flat_map(|incident| incident.verdict.roots.iter().map(|root| (&**incident, root)))
+            .collect()
     }
 
     /// The number (from 1) of the root that explains `component`, or that it is.

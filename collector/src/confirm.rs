@@ -1,0 +1,349 @@
+//! Suspected, confirmed, cleared: from single looks to a level one can trust. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use topology::fault::FaultKind;
+use topology::level::Health;
+use topology::model::Confirm;
+
+use crate::clock::between;
+use crate::judge::Judged;
+
+/// More confirmed changes into or out of red than this, within [`FLAP_WINDOW`] intervals, is flapping.
+pub const FLAP_CHANGES: usize = 8;
+/// The window for counting changes, in intervals.
+pub const FLAP_WINDOW: u32 = 60;
+/// Intervals without a change that release a flapping instance.
+pub const FLAP_QUIET: u32 = 20;
+/// A level without an observation for this many intervals is not known any more.
+pub const STALE_AFTER: u32 = 3;
+/// A hung process is not looked at faster than this: every look takes a place in its accept queue.
+pub const HUNG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One look, as it is folded.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When it began.
+    pub started: Timestamp,
+    /// When its answer (or its deadline) came.
+    pub at: Timestamp,
+    /// What it says.
+    pub judged: Judged,
+}
+
+/// What a look changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The confirmed level stands, and the look agrees.
+    Same,
+    /// The look disagrees with the confirmed level; the next one is due at once.
+    Suspected,
+    /// The confirmed level has changed.
+    Changed,
+}
+
+/// The confirmed level of one probe of one instance, and what may change it.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    /// The confirmed state.
+    pub confirmed: Judged,
+    /// Since when the level is confirmed (the first look that made it).
+    pub since: Timestamp,
+    /// The last look's answer.
+    pub observed_at: Option<Timestamp>,
+    /// The last look that was green.
+    pub last_good: Option<Timestamp>,
+    /// When it went bad: (last good look, first bad look); kept while it is bad.
+    pub onset: Option<(Timestamp, Timestamp)>,
+    /// Held at its worst level because it keeps changing.
+    pub flapping: bool,
+    /// Looks in a row that disagree with the confirmed level, all in one direction.
+    streak: Vec<Look>,
+    last_good_started: Option<Timestamp>,
+    changes: VecDeque<Timestamp>,
+}
+
+impl Tracker {
+    /// Nothing known yet.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            confirmed: Judged::unknown(),
+            since: now,
+            observed_at: None,
+            last_good: None,
+            onset: None,
+            flapping: false,
+            streak: Vec::new(),
+            last_good_started: None,
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// True when the last look was worse than the confirmed level.
+    pub fn suspected(&self) -> bool {
+        self.streak.last().is_some_and(|look| worse(look.judged.health, self.confirmed.health))
+    }
+
+    /// Folds one look in.
+    pub fn fold(&mut self, mut look: Look, confirm: Confirm, interval: Duration) -> Step {
+        // Two looks may overlap; a bad one that began before a good one did is older news.
+        let green = look.judged.health == Health::Green;
+        if !green && self.last_good_started.is_some_and(|good| look.started < good) {
+            return Step::Same;
+        }
+        self.observed_at = Some(self.observed_at.map_or(look.at, |seen| seen.max(look.at)));
+        if green {
+            self.last_good = Some(look.at);
+            self.last_good_started = Some(look.started);
+        }
+        self.keep_hung(&mut look.judged);
+        let (now, at) = (look.judged.health, look.at);
+        if self.confirmed.health == Health::Unknown && green {
+            // The first good answer after none at all needs no second opinion.
+            self.confirmed = look.judged;
+            self.since = look.started;
+            self.streak.clear();
+            return Step::Changed;
+        }
+        if now == self.confirmed.health {
+            self.streak.clear();
+            self.confirmed = look.judged;
+            self.release(at, interval);
+            return Step::Same;
+        }
+        let rising = worse(now, self.confirmed.health);
+        if self.streak.last().is_some_and(|last| worse(last.judged.health, self.confirmed.health) != rising) {
+            self.streak.clear();
+        }
+        self.streak.push(look);
+        let needed = if rising { confirm.red_after } else { confirm.green_after } as usize;
+        if self.streak.len() < needed {
+            return Step::Suspected;
+        }
+        self.settle(rising, at, interval);
+        Step::Changed
+    }
+
+    /// Confirms what the streak agrees on: the mildest of its looks when it got worse, the worst when better.
+    fn settle(&mut self, rising: bool, at: Timestamp, interval: Duration) {
+        let was = self.confirmed.health;
+        let streak = std::mem::take(&mut self.streak);
+        let began = streak.first().map_or(at, |look| look.at);
+        let by_severity = |look: &Look| look.judged.health.severity();
+        // Among equals the latest look: its words are the freshest.
+        let agreed = if rising {
+            streak.into_iter().rev().min_by_key(by_severity)
+        } else {
+            streak.into_iter().max_by_key(by_severity)
+        };
+        let Some(agreed) = agreed else { return };
+        self.confirmed = agreed.judged;
+        self.since = began;
+        if self.confirmed.health.is_unhealthy() {
+            if self.onset.is_none() {
+                self.onset = Some((self.last_good.unwrap_or(began), began));
+            }
+        } else {
+            self.onset = None;
+        }
+        if (was == Health::Red) != (self.confirmed.health == Health::Red) && was != Health::Unknown {
+            self.changes.push_back(at);
+            let window = interval * FLAP_WINDOW;
+            while self.changes.front().is_some_and(|first| between(*first, at) > window) {
+                self.changes.pop_front();
+            }
+            self.flapping |= self.changes.len() > FLAP_CHANGES;
+        }
+    }
+
+    fn release(&mut self, at: Timestamp, interval: Duration) {
+        let quiet = interval * FLAP_QUIET;
+        if self.flapping && self.changes.back().is_none_or(|last| between(*last, at) > quiet) {
+            self.flapping = false;
+            self.changes.clear();
+        }
+    }
+
+    /// A hang ages into a connect timeout when the accept queue is full, by the monitor's own hand: it
+    /// stays a hang until an answer comes or the host itself is gone.
+    fn keep_hung(&self, judged: &mut Judged) {
+        let is = |judged: &Judged, kind| judged.fault.as_ref().is_some_and(|fault| fault.kind == kind);
+        if is(&self.confirmed, FaultKind::Hung) && is(judged, FaultKind::ConnectTimeout) {
+            *judged = self.confirmed.clone();
+        }
+    }
+
+    /// Forgets the level when nothing was seen for too long; true when that changed it.
+    pub fn expire(&mut self, now: Timestamp, interval: Duration) -> bool {
+        let last = self.observed_at.unwrap_or(self.since);
+        if self.confirmed.health == Health::Unknown || between(last, now) <= interval * STALE_AFTER {
+            return false;
+        }
+        self.confirmed = Judged::unknown();
+        self.since = now;
+        self.streak.clear();
+        self.onset = None;
+        true
+    }
+
+    /// How long to the next regular look.
+    pub fn interval(&self, interval: Duration) -> Duration {
+        if self.confirmed.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Hung) {
+            interval.max(HUNG_INTERVAL)
+        } else {
+            interval
+        }
+    }
+
+    /// The level to show: a flapping one is held at red.
+    pub fn health(&self) -> Health {
+        if self.flapping { Health::Red } else { self.confirmed.health }
+    }
+}
+
+/// Worse in the sense of confirmation: anything bad is worse than not knowing.
+fn worse(a: Health, b: Health) -> bool {
+    a.severity() > b.severity()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use topology::fault::Fault;
+
+    const INTERVAL: Duration = Duration::from_secs(3);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + seconds).unwrap()
+    }
+
+    fn bad(kind: FaultKind) -> Judged {
+        Judged { health: Health::Red, fault: Some(Fault::new(kind, "ask", "")), ..Judged::green() }
+    }
+
+    fn look(seconds: i64, judged: Judged) -> Look {
+        Look { started: at(seconds), at: at(seconds), judged }
+    }
+
+    fn fold(tracker: &mut Tracker, seconds: i64, judged: Judged) -> Step {
+        tracker.fold(look(seconds, judged), Confirm::default(), INTERVAL)
+    }
+
+    #[test]
+    fn one_bad_look_is_a_suspicion_and_two_are_a_fact() {
+        let mut t = Tracker::new(at(0));
+        assert_eq!(fold(&mut t, 1, Judged::green()), Step::Changed);
+        assert_eq!(fold(&mut t, 4, bad(FaultKind::Refused)), Step::Suspected);
+        assert!(t.suspected() && t.health() == Health::Green);
+        assert_eq!(fold(&mut t, 5, bad(FaultKind::Refused)), Step::Changed);
+        assert_eq!((t.health(), t.since, t.onset), (Health::Red, at(4), Some((at(1), at(4)))));
+        assert_eq!(fold(&mut t, 8, Judged::green()), Step::Suspected);
+        assert!(!t.suspected());
+        assert_eq!(fold(&mut t, 9, Judged::green()), Step::Changed);
+        assert_eq!((t.health(), t.onset), (Health::Green, None));
+    }
+
+    #[test]
+    fn a_single_bad_look_between_good_ones_changes_nothing() {
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        for i in 0..50 {
+            fold(&mut t, 2 + 2 * i, bad(FaultKind::Dropped));
+            assert_eq!(fold(&mut t, 3 + 2 * i, Judged::green()), Step::Same);
+            assert_eq!(t.health(), Health::Green);
+        }
+    }
+
+    #[test]
+    fn a_bad_look_that_began_before_a_good_one_is_older_news() {
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        fold(&mut t, 5, Judged::green());
+        let late = Look { started: at(4), at: at(6), judged: bad(FaultKind::Hung) };
+        assert_eq!(t.fold(late, Confirm::default(), INTERVAL), Step::Same);
+        assert!(!t.suspected());
+    }
+
+    #[test]
+    fn the_first_answer_needs_no_second_and_the_first_fault_does() {
+        let mut t = Tracker::new(at(0));
+        assert_eq!(fold(&mut t, 1, bad(FaultKind::Refused)), Step::Suspected);
+        assert_eq!(t.health(), Health::Unknown);
+        assert_eq!(fold(&mut t, 2, bad(FaultKind::Refused)), Step::Changed);
+        assert_eq!(t.health(), Health::Red);
+    }
+
+    #[test]
+    fn a_hang_does_not_age_into_a_connect_timeout() {
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        fold(&mut t, 2, bad(FaultKind::Hung));
+        fold(&mut t, 3, bad(FaultKind::Hung));
+        fold(&mut t, 9, bad(FaultKind::ConnectTimeout));
+        assert_eq!(t.confirmed.fault.as_ref().unwrap().kind, FaultKind::Hung);
+        assert_eq!(t.interval(INTERVAL), HUNG_INTERVAL);
+        fold(&mut t, 12, bad(FaultKind::Refused));
+        assert_eq!(t.confirmed.fault.as_ref().unwrap().kind, FaultKind::Refused);
+    }
+
+    #[test]
+    fn a_green_that_nobody_renews_becomes_unknown() {
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        assert!(!t.expire(at(10), INTERVAL));
+        assert!(t.expire(at(11), INTERVAL));
+        assert_eq!(t.health(), Health::Unknown);
+        assert!(!t.expire(at(99), INTERVAL));
+    }
+
+    #[test]
+    fn what_keeps_changing_is_held_at_its_worst_until_it_is_quiet() {
+        let mut t = Tracker::new(at(0));
+        let mut now = 0;
+        let mut twice = |t: &mut Tracker, judged: Judged| {
+            now += 2;
+            fold(t, now, judged.clone());
+            fold(t, now + 1, judged);
+            now
+        };
+        for _ in 0..5 {
+            twice(&mut t, Judged::green());
+            twice(&mut t, bad(FaultKind::Refused));
+        }
+        let last = twice(&mut t, Judged::green());
+        assert!(t.flapping);
+        assert_eq!(t.health(), Health::Red);
+        fold(&mut t, last + 59, Judged::green());
+        assert!(t.flapping);
+        fold(&mut t, last + 65, Judged::green());
+        assert_eq!((t.flapping, t.health()), (false, Health::Green));
+    }
+
+    proptest! {
+        /// Whatever comes, in whatever order: red needs two bad looks, and no level outlives its freshness.
+        #[test]
+        fn no_sequence_breaks_the_rules(steps in prop::collection::vec((0..4_i64, 0..3_u8), 1..200)) {
+            let mut t = Tracker::new(at(0));
+            let (mut now, mut bad_in_a_row) = (0, 0);
+            for (pause, what) in steps {
+                now += pause;
+                match what {
+                    0 => { bad_in_a_row = 0; fold(&mut t, now, Judged::green()); }
+                    1 => { bad_in_a_row += 1; fold(&mut t, now, bad(FaultKind::Dropped)); }
+                    _ => { t.expire(at(now), INTERVAL); }
+                }
+                if t.confirmed.health == Health::Green && bad_in_a_row >= 2 {
+                    prop_assert!(false, "two bad looks and still green");
+                }
+                if t.confirmed.health == Health::Red {
+                    prop_assert!(t.onset.is_some());
+                }
+            }
+            t.expire(at(now + 10), INTERVAL);
+            prop_assert_eq!(t.confirmed.health, Health::Unknown);
+        }
+    }
+}

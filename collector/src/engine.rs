@@ -1,0 +1,435 @@
+//! The engine: observations in, boards out. No async and no clock of its own: time is an argument, so that
+//! every rule can be tried without waiting.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use probes::observation::{Observation, Outcome, Witness};
+use topology::fault::FaultKind;
+use topology::graph::Graph;
+use topology::level::Health;
+use topology::model::{ComponentId, Confirm, InstanceId, Model, Probe};
+use topology::rollup::{self, RolledUp};
+use topology::verdict::{InstanceFacts, Onset, Situation, Verdict, WitnessFact, solve};
+
+use crate::board::{Board, MonitorState};
+use crate::clock::{between, seconds};
+use crate::compose;
+use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
+use crate::incidents::{Change, Incidents, Present};
+use crate::judge::{Judged, judge};
+
+/// How soon a suspicion is looked at again.
+pub const SECOND_LOOK: Duration = Duration::from_millis(100);
+/// Neighbours looked at at once after a confirmed red, at most.
+const MAX_NEIGHBOURS: usize = 200;
+/// Sight is judged over at least this many probes.
+const MIN_SIGHT: usize = 3;
+
+/// One probe of one instance: what is scheduled.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Of whom.
+    pub instance: InstanceId,
+    /// What is asked.
+    pub probe: Arc<Probe>,
+}
+
+/// Index of a job.
+pub type JobId = usize;
+
+/// What is known through one job.
+#[derive(Debug)]
+pub(crate) struct JobState {
+    pub(crate) tracker: Tracker,
+    pub(crate) latest: Option<Latest>,
+}
+
+/// The latest observation of a job.
+#[derive(Debug)]
+pub(crate) struct Latest {
+    pub(crate) at: Timestamp,
+    pub(crate) started: Timestamp,
+    pub(crate) took: Duration,
+    pub(crate) signals: BTreeMap<String, f64>,
+    pub(crate) role: Option<&'static str>,
+    pub(crate) witnesses: Vec<Witness>,
+    pub(crate) sight: bool,
+}
+
+/// What is to be done after an observation.
+#[derive(Debug, Default)]
+pub struct Followup {
+    /// Jobs to look at again, and how soon.
+    pub again: Vec<(JobId, Duration)>,
+    /// A confirmed level changed: a new board is due at once.
+    pub changed: bool,
+}
+
+/// Makes an incident's id at the time it is opened.
+pub type NewId = Arc<dyn Fn(Timestamp) -> String + Send + Sync>;
+
+/// The owner of all state.
+pub struct Engine {
+    pub(crate) model: Arc<Model>,
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) states: Vec<JobState>,
+    /// The jobs of each instance.
+    pub(crate) jobs_of: Vec<Vec<JobId>>,
+    pub(crate) incidents: Incidents,
+    /// Since when each instance and component has the level it shows.
+    pub(crate) instance_since: Vec<(Health, Timestamp)>,
+    pub(crate) component_since: Vec<(Health, Timestamp)>,
+    new_id: NewId,
+    sequence: u64,
+    local_errors: u64,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet. `new_id` makes incident ids.
+    pub fn new(model: Arc<Model>, now: Timestamp, first_sequence: u64, new_id: NewId) -> Self {
+        let graph = Arc::new(Graph::new(&model));
+        let mut jobs = Vec::new();
+        let mut jobs_of = Vec::with_capacity(model.instances.len());
+        for id in model.instance_ids() {
+            let component = model.component(model.instance(id).component);
+            let first = jobs.len();
+            jobs.extend(component.probes.iter().map(|probe| Job { instance: id, probe: Arc::clone(probe) }));
+            jobs_of.push((first..jobs.len()).collect());
+        }
+        let states = jobs.iter().map(|_| JobState { tracker: Tracker::new(now), latest: None }).collect();
+        let instance_since = vec![(Health::Unknown, now); model.instances.len()];
+        let component_since = vec![(Health::Unknown, now); model.components.len()];
+        Self {
+            model,
+            graph,
+            jobs,
+            states,
+            jobs_of,
+            incidents: Incidents::default(),
+            instance_since,
+            component_since,
+            new_id,
+            sequence: first_sequence,
+            local_errors: 0,
+        }
+    }
+
+    /// The file in force.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// All jobs.
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// Failures of the monitor's own host so far.
+    pub fn local_errors(&self) -> u64 {
+        self.local_errors
+    }
+
+    /// The interval now in force for a job.
+    pub fn interval(&self, job: JobId) -> Duration {
+        self.states[job].tracker.interval(self.jobs[job].probe.interval)
+    }
+
+    /// Folds one observation in.
+    pub fn fold(
+        &mut self,
+        job: JobId,
+        started: Timestamp,
+        at: Timestamp,
+        observation: Observation,
+    ) -> Followup {
+        let mut followup = Followup::default();
+        let Some(judged) = judge(&self.jobs[job].probe, &observation) else {
+            self.local_errors += 1;
+            return followup;
+        };
+        let instance = self.jobs[job].instance;
+        let was = self.own(instance).0;
+        let confirm = self.confirm(instance);
+        let interval = self.interval(job);
+        let state = &mut self.states[job];
+        if state.latest.as_ref().is_none_or(|latest| latest.started <= started) {
+            state.latest = Some(latest(started, at, observation));
+        }
+        match state.tracker.fold(Look { started, at, judged }, confirm, interval) {
+            Step::Same => {}
+            Step::Suspected => followup.again.push((job, SECOND_LOOK)),
+            Step::Changed => {
+                followup.changed = true;
+                let now = self.own(instance).0;
+                // On a confirmed red, and on every recovery, the neighbours are asked at once: the verdict
+                // stands on fresh answers, and what a cause had broken turns green by itself.
+                if was != now && (now == Health::Red || was == Health::Red) {
+                    followup
+                        .again
+                        .extend(self.neighbours(instance).into_iter().map(|job| (job, Duration::ZERO)));
+                }
+            }
+        }
+        followup
+    }
+
+    fn confirm(&self, instance: InstanceId) -> Confirm {
+        self.model.component(self.model.instance(instance).component).confirm
+    }
+
+    /// The jobs of everything that stands beside `instance`: its component, what that needs, and all that
+    /// need it, at whatever distance.
+    fn neighbours(&self, instance: InstanceId) -> Vec<JobId> {
+        let component = self.model.instance(instance).component;
+        let mut components = BTreeSet::from([component]);
+        components.extend(self.graph.needs(component).into_iter().map(|e| self.graph.dependency(e).to));
+        let mut work = vec![component];
+        while let Some(id) = work.pop() {
+            for edge in self.graph.needed_by(id) {
+                let from = self.graph.dependency(edge).from;
+                if components.insert(from) {
+                    work.push(from);
+                }
+            }
+        }
+        let instances = components.into_iter().flat_map(|c| self.model.component(c).instance_ids());
+        let jobs = instances.filter(|i| *i != instance).flat_map(|i| self.jobs_of[i.index()].iter().copied());
+        jobs.take(MAX_NEIGHBOURS).collect()
+    }
+
+    /// Lets levels go that nobody has renewed; true when one went.
+    pub fn expire(&mut self, now: Timestamp) -> bool {
+        let mut any = false;
+        for (job, state) in self.jobs.iter().zip(&mut self.states) {
+            let interval = state.tracker.interval(job.probe.interval);
+            any |= state.tracker.expire(now, interval);
+        }
+        any
+    }
+
+    /// The own level of an instance and the job that makes it: the worst of its probes.
+    pub(crate) fn own(&self, instance: InstanceId) -> (Health, Option<JobId>) {
+        let mut worst: (Health, Option<JobId>) = (Health::Green, None);
+        let mut unseen = false;
+        for &job in &self.jobs_of[instance.index()] {
+            let health = self.states[job].tracker.health();
+            unseen |= health == Health::Unknown;
+            if health.severity() > worst.0.severity() {
+                worst = (health, Some(job));
+            }
+        }
+        if unseen && worst.1.is_none() { (Health::Unknown, None) } else { worst }
+    }
+
+    /// The tracker that makes an instance's level, if it is unhealthy.
+    pub(crate) fn judged(&self, instance: InstanceId) -> Judged {
+        match self.own(instance) {
+            (_, Some(job)) => self.states[job].tracker.confirmed.clone(),
+            (Health::Unknown, None) => Judged::unknown(),
+            (_, None) => Judged::green(),
+        }
+    }
+
+    /// The role last seen, else the label.
+    pub(crate) fn role(&self, instance: InstanceId) -> Option<&'static str> {
+        let seen =
+            self.jobs_of[instance.index()].iter().find_map(|job| self.states[*job].latest.as_ref()?.role);
+        seen.or_else(|| match self.model.instance(instance).labels.get("role").map(String::as_str) {
+            Some("primary") => Some("primary"),
+            Some("replica") => Some("replica"),
+            _ => None,
+        })
+    }
+
+    /// True when every probe of the last round failed in a way that proves no sight.
+    pub(crate) fn blind(&self, now: Timestamp) -> bool {
+        let recent = self.jobs.iter().zip(&self.states).filter_map(|(job, state)| {
+            let latest = state.latest.as_ref()?;
+            let window = job.probe.interval + job.probe.timeout;
+            (between(latest.started, now) <= window * 2).then_some(latest.sight)
+        });
+        let (mut n, mut sight) = (0, false);
+        for seen in recent {
+            n += 1;
+            sight |= seen;
+        }
+        n >= MIN_SIGHT && !sight
+    }
+
+    /// A new board, and what happened to the incidents on the way.
+    pub fn board(&mut self, now: Timestamp, monitor: MonitorState) -> (Board, Vec<Change>) {
+        self.sequence += 1;
+        let model = Arc::clone(&self.model);
+        let graph = Arc::clone(&self.graph);
+        let blind = monitor.blind || self.blind(now);
+        let monitor = MonitorState { blind, seen: self.seen(), ..monitor };
+        let health: Vec<Health> = if blind {
+            vec![Health::Unknown; model.instances.len()]
+        } else {
+            model.instance_ids().map(|id| self.own(id).0).collect()
+        };
+        let rolled = self.roll_up(&health);
+        let verdict = if blind { Verdict::default() } else { self.verdict(&health, now) };
+        let changes = if blind { Vec::new() } else { self.step_incidents(&verdict, &health, &rolled, now) };
+        let board = compose::board(
+            self,
+            compose::Parts { sequence: self.sequence, now, monitor, model, graph, health, rolled, verdict },
+        );
+        (board, changes)
+    }
+
+    fn seen(&self) -> usize {
+        let observed =
+            |jobs: &&Vec<JobId>| jobs.iter().all(|job| self.states[*job].tracker.observed_at.is_some());
+        self.jobs_of.iter().filter(observed).count()
+    }
+
+    fn roll_up(&self, health: &[Health]) -> Vec<RolledUp> {
+        let model = &*self.model;
+        let role = |i: usize| self.role(InstanceId(i as u32));
+        let own: Vec<Health> =
+            model.components.iter().map(|c| rollup::own_health(model, c, |i| health[i], role)).collect();
+        let felt: Vec<Health> = model
+            .components
+            .iter()
+            .zip(&own)
+            .map(|(c, own)| rollup::felt(model, c, *own, |i| health[i]))
+            .collect();
+        rollup::roll_up(&self.graph, &own, &felt)
+    }
+
+    fn verdict(&self, health: &[Health], now: Timestamp) -> Verdict {
+        if !health.iter().any(|h| h.is_unhealthy()) {
+            return Verdict::default();
+        }
+        let facts: Vec<InstanceFacts<'_>> =
+            self.model.instance_ids().map(|id| self.facts(id, health)).collect();
+        let witnesses = self.witnesses(now);
+        solve(&Situation { model: &self.model, graph: &self.graph, instances: &facts, witnesses: &witnesses })
+    }
+
+    fn facts(&self, id: InstanceId, health: &[Health]) -> InstanceFacts<'_> {
+        let jobs = || self.jobs_of[id.index()].iter().map(|job| &self.states[*job].tracker);
+        let worst = self.own(id).1.map(|job| &self.states[job].tracker);
+        InstanceFacts {
+            health: health[id.index()],
+            suspected: jobs().any(Tracker::suspected),
+            fault: worst.and_then(|tracker| tracker.confirmed.fault.as_ref()),
+            signal: worst.and_then(|tracker| tracker.confirmed.signal.as_deref()),
+            onset: jobs()
+                .filter_map(|tracker| tracker.onset)
+                .map(|(good, bad)| Onset { last_good: seconds(good), first_bad: seconds(bad) })
+                .min_by(|a, b| a.first_bad.total_cmp(&b.first_bad)),
+            // Good means that all its probes are.
+            last_good: jobs()
+                .map(|tracker| tracker.last_good.map(seconds))
+                .reduce(|a, b| Some(a?.min(b?)))
+                .flatten(),
+            role: self.role(id),
+        }
+    }
+
+    /// The fresh words of dependants, by the names the file has.
+    fn witnesses(&self, now: Timestamp) -> Vec<WitnessFact> {
+        let components: BTreeMap<&str, ComponentId> =
+            self.model.component_ids().map(|id| (self.model.component(id).name.as_str(), id)).collect();
+        let instances: BTreeMap<&str, InstanceId> =
+            self.model.instance_ids().map(|id| (self.model.instance(id).name.as_str(), id)).collect();
+        let mut facts = Vec::new();
+        for (job, state) in self.jobs.iter().zip(&self.states) {
+            let Some(latest) = &state.latest else { continue };
+            if between(latest.at, now) > self.interval_of(job, state) * STALE_AFTER {
+                continue;
+            }
+            for witness in &latest.witnesses {
+                let on_instance = instances.get(witness.on.as_str()).copied();
+                let on = components
+                    .get(witness.on.as_str())
+                    .copied()
+                    .or_else(|| on_instance.map(|id| self.model.instance(id).component));
+                if let Some(on) = on {
+                    facts.push(WitnessFact {
+                        by: job.instance,
+                        on,
+                        on_instance,
+                        ok: witness.health != Health::Red,
+                        words: witness.words.clone(),
+                    });
+                }
+            }
+        }
+        facts
+    }
+
+    fn interval_of(&self, job: &Job, state: &JobState) -> Duration {
+        state.tracker.interval(job.probe.interval)
+    }
+
+    fn step_incidents(
+        &mut self,
+        verdict: &Verdict,
+        health: &[Health],
+        rolled: &[RolledUp],
+        now: Timestamp,
+    ) -> Vec<Change> {
+        let components: Vec<Health> = rolled.iter().map(|r| r.health).collect();
+        let longest = self.model.components.iter().map(|c| c.interval()).max().unwrap_or_default();
+        // Taken out for the step, which only reads the rest of the engine.
+        let mut incidents = std::mem::take(&mut self.incidents);
+        let onset_of = |culprit| self.onset_of(culprit);
+        let present = Present {
+            model: &self.model,
+            verdict,
+            instances: health,
+            components: &components,
+            onset_of: &onset_of,
+            now,
+            grace: longest * STALE_AFTER + Duration::from_secs(3),
+        };
+        let changes = incidents.step(&present, &*self.new_id);
+        self.incidents = incidents;
+        changes
+    }
+
+    /// When a culprit went bad.
+    fn onset_of(&self, culprit: topology::verdict::Culprit) -> Option<Timestamp> {
+        use topology::verdict::Culprit;
+        let first = |id: InstanceId| {
+            self.jobs_of[id.index()]
+                .iter()
+                .filter_map(|job| self.states[*job].tracker.onset)
+                .map(|(_, bad)| bad)
+                .min()
+        };
+        match culprit {
+            Culprit::Instance(id) => first(id),
+            Culprit::Component(id) => self.model.component(id).instance_ids().filter_map(first).min(),
+            Culprit::Edge(edge) => {
+                let from = self.graph.dependency(edge).from;
+                self.model.component(from).instance_ids().filter_map(first).min()
+            }
+            Culprit::Monitor => None,
+        }
+    }
+}
+
+fn latest(started: Timestamp, at: Timestamp, observation: Observation) -> Latest {
+    let sight = match &observation.outcome {
+        Outcome::Answer(_) => true,
+        Outcome::Fault(fault) => fault.kind.proves_sight() || fault.kind == FaultKind::Hung,
+        Outcome::Local(_) => false,
+    };
+    let (signals, role) = match observation.outcome {
+        Outcome::Answer(answer) => (answer.signals, answer.role),
+        _ => (BTreeMap::new(), None),
+    };
+    Latest { at, started, took: observation.took, signals, role, witnesses: observation.witnesses, sight }
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

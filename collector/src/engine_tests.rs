@@ -1,0 +1,268 @@
+//! Whole outages, played through the engine without waiting.
+
+use super::*;
+use crate::testkit;
+use topology::level::Level;
+
+const PLATFORM: &str = "
+    gateway x2 -> miniapp
+    miniapp x4 -> member, order
+    member x2 -> member-db
+    order x2 -> order-db
+    member-db tcp
+    order-db tcp
+";
+
+/// An engine that is shown a world: every probe answers well, but for the instances that are broken.
+struct Play {
+    engine: Engine,
+    now: Timestamp,
+    broken: BTreeMap<String, Observation>,
+    history: Vec<Change>,
+    board: Board,
+}
+
+impl Play {
+    fn new(lines: &str) -> Self {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let ids = std::sync::atomic::AtomicUsize::new(1);
+        let new_id: NewId =
+            Arc::new(move |_| format!("incident-{}", ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
+        let mut engine = Engine::new(Arc::new(testkit::model(lines)), now, 0, new_id);
+        let (board, _) = engine.board(now, MonitorState::default());
+        let mut play = Self { engine, now, broken: BTreeMap::new(), history: Vec::new(), board };
+        play.rounds(2);
+        play
+    }
+
+    /// One look at everything, three seconds later, as often as told; a board after each round.
+    fn rounds(&mut self, n: usize) {
+        for _ in 0..n {
+            self.now += jiff::SignedDuration::from_secs(3);
+            for job in 0..self.engine.jobs.len() {
+                self.look(job, 0);
+            }
+            self.publish();
+        }
+    }
+
+    fn look(&mut self, job: JobId, late_ms: i64) -> Followup {
+        let at = self.now + jiff::SignedDuration::from_millis(late_ms);
+        let name = &self.engine.model.instance(self.engine.jobs[job].instance).name;
+        let observation = self.broken.get(name).cloned().unwrap_or_else(|| testkit::answer(&[]));
+        self.engine.fold(job, at, at, observation)
+    }
+
+    fn publish(&mut self) {
+        self.engine.expire(self.now);
+        let (board, changes) = self.engine.board(self.now, MonitorState::default());
+        self.board = board;
+        self.history.extend(changes);
+    }
+
+    fn break_it(&mut self, name: &str, observation: Observation) {
+        self.broken.insert(name.to_owned(), observation);
+    }
+
+    fn kill_member_db(&mut self) {
+        self.break_it("member-db-1", testkit::fault(FaultKind::Refused, "connection refused"));
+        for i in 1..=2 {
+            self.break_it(&format!("member-{i}"), testkit::blames("member-db"));
+        }
+        for i in 1..=4 {
+            self.break_it(&format!("miniapp-{i}"), testkit::blames("member"));
+        }
+        for i in 1..=2 {
+            self.break_it(&format!("gateway-{i}"), testkit::blames("miniapp"));
+        }
+    }
+
+    fn level(&self, name: &str) -> Level {
+        self.board.component(self.board.model.component_by_name(name).unwrap()).health.level()
+    }
+
+    fn roots(&self) -> Vec<String> {
+        self.board.roots().iter().map(|(_, root)| root.culprit.name(&self.board.model)).collect()
+    }
+
+    fn told(&self) -> Vec<&'static str> {
+        let word = |change: &Change| match change {
+            Change::Opened(_) => "opened",
+            Change::Updated(_) => "updated",
+            Change::Resolved(_) => "resolved",
+        };
+        self.history.iter().map(word).collect()
+    }
+}
+
+#[test]
+fn before_the_first_round_all_is_unknown_and_the_page_says_so() {
+    let mut engine = Engine::new(
+        Arc::new(testkit::model(PLATFORM)),
+        Timestamp::UNIX_EPOCH,
+        0,
+        Arc::new(|_| String::new()),
+    );
+    let (board, _) = engine.board(Timestamp::UNIX_EPOCH, MonitorState::default());
+    assert_eq!(board.level, Level::Unknown);
+    assert_eq!(board.sentence.en, "Looking for the first time: 0 of 12 seen");
+}
+
+#[test]
+fn a_healthy_platform_is_one_green_sentence() {
+    let play = Play::new(PLATFORM);
+    assert_eq!(play.board.sentence.en, "All 6 components are healthy");
+    assert_eq!(play.board.sentence.zh, "6 个组件全部正常");
+    assert_eq!(play.board.level, Level::Green);
+    assert!(play.history.is_empty());
+}
+
+#[test]
+fn one_hung_server_is_yellow_named_and_local_and_turns_green_by_itself() {
+    let mut play = Play::new(PLATFORM);
+    play.break_it("miniapp-3", testkit::fault(FaultKind::Hung, "connected, no answer in 1.5 s"));
+    play.rounds(1);
+    let id = InstanceId(4);
+    assert!(play.board.instance(id).suspected && play.board.instance(id).health == Health::Green);
+    play.rounds(1);
+    assert_eq!(play.board.instance(id).health, Health::Red);
+    assert_eq!(play.board.sentence.en, "1 of 4 miniapp instances is hung");
+    assert!(
+        play.board.advice.en.contains("nobody else is affected. Restart miniapp-3"),
+        "{}",
+        play.board.advice.en
+    );
+    assert_eq!((play.level("miniapp"), play.level("gateway")), (Level::Yellow, Level::Green));
+    assert_eq!(play.board.component(ComponentId(1)).short.en, "hung 1/4");
+    assert_eq!(play.roots(), ["miniapp-3"]);
+    play.broken.clear();
+    play.rounds(2);
+    assert_eq!(play.board.level, Level::Green);
+    assert_eq!(play.told(), ["opened", "resolved"]);
+}
+
+#[test]
+fn a_dead_database_is_one_incident_that_names_it_and_ends_by_itself() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    play.rounds(4);
+    assert_eq!(play.roots(), ["member-db-1"]);
+    assert_eq!(play.board.sentence.en, "member-db is down: 3 others affected");
+    let incident = &play.board.open[0];
+    let affected: Vec<&str> = incident
+        .verdict
+        .affected
+        .iter()
+        .map(|a| play.board.model.component(a.component).name.as_str())
+        .collect();
+    assert_eq!(affected, ["member", "miniapp", "gateway"]);
+    assert!(incident.verdict.roots[0].evidence.len() >= 2);
+    // Own levels that are another's doing are kept apart.
+    let member = play.board.component(ComponentId(2));
+    assert_eq!(member.own, Health::Red);
+    assert_eq!(member.explained_by, Some(incident.verdict.roots[0].culprit));
+    let lit: Vec<u32> = play.board.edges.iter().filter_map(|e| e.lit).map(|lit| lit.hops).collect();
+    assert_eq!(lit.len(), 3);
+    play.broken.clear();
+    play.rounds(3);
+    assert_eq!(play.board.level, Level::Green);
+    assert_eq!(play.told(), ["opened", "resolved"]);
+    assert_eq!(play.board.resolved[0].title.en, "member-db is down: 3 others affected");
+}
+
+#[test]
+fn lesson_03_recovery_of_a_cause_blames_nobody_else() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    play.rounds(3);
+    // The database is back; those that need it still say what they said.
+    play.broken.remove("member-db-1");
+    play.rounds(2);
+    assert_eq!(play.roots(), ["member-db-1"]);
+    assert_eq!(play.board.sentence.en, "member-db answers again; 3 still recovering");
+    play.broken.clear();
+    play.rounds(2);
+    assert_eq!(play.told(), ["opened", "resolved"]);
+}
+
+#[test]
+fn whoever_stays_broken_after_the_cause_recovered_is_blamed_in_the_end() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    play.rounds(3);
+    play.broken.retain(|name, _| name.starts_with("member-") && name != "member-db-1");
+    play.rounds(12);
+    assert_eq!(play.roots(), ["member -> member-db"]);
+}
+
+#[test]
+fn a_symptom_seen_before_its_cause_stays_one_incident() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    let db = play.broken.remove("member-db-1").unwrap();
+    play.rounds(2);
+    play.broken.insert("member-db-1".to_owned(), db);
+    play.rounds(2);
+    assert_eq!(play.roots(), ["member-db-1"]);
+    assert_eq!(play.told(), ["opened", "updated"]);
+}
+
+#[test]
+fn two_faults_far_apart_are_two_incidents_and_near_ones_are_one() {
+    let mut play = Play::new("a -> a-db\na-db\nb -> b-db\nb-db");
+    play.break_it("a-db-1", testkit::fault(FaultKind::Refused, ""));
+    play.break_it("b-db-1", testkit::fault(FaultKind::Refused, ""));
+    play.rounds(2);
+    assert_eq!(play.board.open.len(), 2);
+    assert_eq!(play.board.sentence.en, "Two independent faults: a-db and b-db");
+
+    let mut play = Play::new("web -> a-db, b-db\na-db\nb-db");
+    play.break_it("a-db-1", testkit::fault(FaultKind::Refused, ""));
+    play.break_it("b-db-1", testkit::fault(FaultKind::Refused, ""));
+    play.rounds(2);
+    assert_eq!(play.board.open.len(), 1);
+    assert_eq!(play.roots().len(), 2);
+}
+
+#[test]
+fn lesson_09_a_blind_monitor_blames_nobody() {
+    let mut play = Play::new(PLATFORM);
+    let names: Vec<String> = play.engine.model.instances.iter().map(|i| i.name.clone()).collect();
+    for name in &names {
+        play.break_it(name, testkit::fault(FaultKind::Unreachable, "no route"));
+    }
+    play.rounds(4);
+    assert!(play.board.monitor.blind);
+    assert_eq!(play.board.level, Level::Unknown);
+    assert!(play.board.open.is_empty() && play.history.is_empty());
+    assert!(play.board.sentence.en.contains("blind"));
+    play.broken.clear();
+    play.rounds(2);
+    assert_eq!(play.board.level, Level::Green);
+}
+
+#[test]
+fn lesson_14_a_green_that_nobody_renews_becomes_unknown() {
+    let mut play = Play::new(PLATFORM);
+    play.now += jiff::SignedDuration::from_secs(30);
+    play.publish();
+    assert_eq!(play.board.level, Level::Unknown);
+}
+
+#[test]
+fn the_neighbours_of_a_confirmed_red_are_looked_at_at_once() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    let db = play.engine.jobs_of[play.engine.model.instances.len() - 2][0];
+    let first = play.look(db, 10);
+    assert_eq!(first.again, [(db, SECOND_LOOK)]);
+    let second = play.look(db, 120);
+    assert!(second.changed);
+    // Its users, theirs, and the gateways: all but the order side.
+    let names: BTreeSet<&str> = second
+        .again
+        .iter()
+        .map(|(job, _)| play.engine.model.instance(play.engine.jobs[*job].instance).name.as_str())
+        .collect();
+    assert!(names.contains("member-1") && names.contains("gateway-2") && !names.contains("order-db-1"));
+}

@@ -1,0 +1,353 @@
+//! The life of incidents: opened, made clearer, recovering, resolved. A pure step from one verdict to the
+//! next; time and ids are arguments.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use topology::level::{Health, Level};
+use topology::model::{ComponentId, Model};
+use topology::text::Text;
+use topology::verdict::{Culprit, Suspect, Verdict};
+
+use crate::clock::between;
+use crate::incident::{Incident, IncidentState, TimelineEntry};
+use crate::sentence;
+
+/// Resolved incidents that are kept at hand.
+const KEEP_RESOLVED: usize = 50;
+/// Lines of a timeline at most; the first and the latest are kept.
+const MAX_TIMELINE: usize = 200;
+
+/// All incidents at hand.
+#[derive(Debug, Default)]
+pub struct Incidents {
+    open: Vec<Tracked>,
+    resolved: Vec<Incident>,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    incident: Incident,
+    /// Since when none of its roots is unhealthy any more, while others still are.
+    recovering: Option<Timestamp>,
+}
+
+/// What the incidents need to know of the present.
+pub struct Present<'a> {
+    /// The file.
+    pub model: &'a Model,
+    /// The verdict over everything.
+    pub verdict: &'a Verdict,
+    /// Own levels of the instances.
+    pub instances: &'a [Health],
+    /// Rolled-up levels of the components.
+    pub components: &'a [Health],
+    /// When each root went bad.
+    pub onset_of: &'a dyn Fn(Culprit) -> Option<Timestamp>,
+    /// Now.
+    pub now: Timestamp,
+    /// How long the affected may take to turn green after their cause did, before somebody else is blamed.
+    pub grace: Duration,
+}
+
+/// What happened to an incident in one step.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// It is new.
+    Opened(Incident),
+    /// Its cause became clearer, or it got worse.
+    Updated(Incident),
+    /// It is over.
+    Resolved(Incident),
+}
+
+impl Incidents {
+    /// Those going on, the worst and then the oldest first.
+    pub fn open(&self) -> Vec<&Incident> {
+        let mut open: Vec<&Incident> = self.open.iter().map(|tracked| &tracked.incident).collect();
+        open.sort_by(|a, b| {
+            b.level.rank().cmp(&a.level.rank()).then(a.opened_at.cmp(&b.opened_at)).then(a.id.cmp(&b.id))
+        });
+        open
+    }
+
+    /// The latest resolved ones, newest first.
+    pub fn resolved(&self) -> &[Incident] {
+        &self.resolved
+    }
+
+    /// Takes over what a database kept.
+    pub fn restore(open: Vec<Incident>, resolved: Vec<Incident>) -> Self {
+        let open = open.into_iter().map(|incident| Tracked { incident, recovering: None }).collect();
+        Self { open, resolved }
+    }
+
+    /// One step: `new_id` makes the id of an incident that opened at the given time.
+    pub fn step(&mut self, present: &Present<'_>, new_id: &dyn Fn(Timestamp) -> String) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut groups = groups(present);
+        self.hold_recovering(present, &mut groups);
+        let mut claimed = vec![false; self.open.len()];
+        for group in groups {
+            let matched =
+                (0..self.open.len()).find(|i| !claimed[*i] && same(present, &self.open[*i].incident, &group));
+            match matched {
+                Some(i) => {
+                    claimed[i] = true;
+                    self.open[i].recovering = None;
+                    changes.extend(update(&mut self.open[i].incident, present, group));
+                }
+                None if worth_opening(present, &group) => {
+                    let incident = open(present, group, new_id);
+                    changes.push(Change::Opened(incident.clone()));
+                    self.open.push(Tracked { incident, recovering: None });
+                    claimed.push(true);
+                }
+                None => {}
+            }
+        }
+        // What nobody claimed and is not being held is over.
+        let mut i = 0;
+        while i < self.open.len() {
+            if claimed[i] || self.open[i].recovering.is_some() {
+                i += 1;
+                continue;
+            }
+            claimed.remove(i);
+            let incident = resolve(self.open.remove(i).incident, present);
+            changes.push(Change::Resolved(incident.clone()));
+            self.resolved.insert(0, incident);
+            self.resolved.truncate(KEEP_RESOLVED);
+        }
+        changes
+    }
+
+    /// While the affected of a cause that recovered catch up, they blame nobody: groups made only of them
+    /// are taken out, and the incident says that it is recovering.
+    fn hold_recovering(&mut self, present: &Present<'_>, groups: &mut Vec<Verdict>) {
+        for tracked in &mut self.open {
+            let incident = &mut tracked.incident;
+            let roots = &incident.verdict.roots;
+            let root_is_bad = roots.iter().any(|root| is_bad(present, root.culprit));
+            let members = members(present.model, &incident.verdict);
+            let left: Vec<ComponentId> =
+                members.iter().copied().filter(|c| present.components[c.index()].is_unhealthy()).collect();
+            if root_is_bad || left.is_empty() {
+                tracked.recovering = None;
+                continue;
+            }
+            let since = *tracked.recovering.get_or_insert_with(|| {
+                note(incident, present.now, sentence::answers_again(present.model, roots_of(incident)));
+                present.now
+            });
+            if between(since, present.now) > present.grace {
+                tracked.recovering = None;
+                continue;
+            }
+            groups
+                .retain(|group| !group.roots.iter().all(|root| in_components(present.model, root, &members)));
+            incident.title = sentence::recovering(present.model, roots_of(incident), left.len());
+        }
+    }
+}
+
+fn roots_of(incident: &Incident) -> &[Suspect] {
+    &incident.verdict.roots
+}
+
+fn in_components(model: &Model, root: &Suspect, components: &BTreeSet<ComponentId>) -> bool {
+    root.culprit.component(model).is_some_and(|component| components.contains(&component))
+}
+
+/// The components an incident is about.
+fn members(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
+    let roots = verdict.roots.iter().filter_map(|root| root.culprit.component(model));
+    roots.chain(verdict.affected.iter().map(|affected| affected.component)).collect()
+}
+
+fn is_bad(present: &Present<'_>, culprit: Culprit) -> bool {
+    match culprit {
+        Culprit::Instance(id) => present.instances[id.index()].is_unhealthy(),
+        Culprit::Component(id) => {
+            present.model.component(id).instance_ids().any(|i| present.instances[i.index()].is_unhealthy())
+        }
+        // A way is bad as long as the verdict says so.
+        Culprit::Edge(_) | Culprit::Monitor => {
+            present.verdict.roots.iter().any(|root| root.culprit == culprit)
+        }
+    }
+}
+
+/// Splits the verdict into connected outages: roots of one component, or that share somebody affected.
+fn groups(present: &Present<'_>) -> Vec<Verdict> {
+    let verdict = present.verdict;
+    let n = verdict.roots.len();
+    let component = |i: usize| verdict.roots[i].culprit.component(present.model);
+    // Affected components carry their nearest root only; who else reaches them shares them as well.
+    let mut group: Vec<usize> = (0..n).collect();
+    for i in 0..n {
+        for j in 0..i {
+            let shares = component(i) == component(j) || {
+                let reach = |r: usize| -> BTreeSet<ComponentId> {
+                    verdict.affected.iter().filter(|a| a.root == r).map(|a| a.component).collect()
+                };
+                let (a, b) = (reach(i), reach(j));
+                verdict.affected.iter().any(|x| {
+                    let from: BTreeSet<ComponentId> =
+                        x.over.iter().map(|e| present.model.dependencies[e.index()].to).collect();
+                    let touches = |r: usize, set: &BTreeSet<ComponentId>| {
+                        x.root == r || from.iter().any(|c| set.contains(c) || Some(*c) == component(r))
+                    };
+                    touches(i, &a) && touches(j, &b)
+                })
+            };
+            if shares {
+                let (old, new) = (group[i].max(group[j]), group[i].min(group[j]));
+                group.iter_mut().filter(|g| **g == old).for_each(|g| *g = new);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for leader in 0..n {
+        let roots: Vec<usize> = (0..n).filter(|i| group[*i] == leader).collect();
+        if roots.is_empty() {
+            continue;
+        }
+        let renumber = |root: usize| roots.iter().position(|r| *r == root);
+        let own: Vec<Suspect> = roots.iter().map(|i| verdict.roots[*i].clone()).collect();
+        let mut part = Verdict {
+            affected: verdict
+                .affected
+                .iter()
+                .filter_map(|a| {
+                    renumber(a.root).map(|root| topology::verdict::Affected { root, ..a.clone() })
+                })
+                .collect(),
+            explained: verdict.explained.iter().filter_map(|(id, r)| Some((*id, renumber(*r)?))).collect(),
+            suspects: own.clone(),
+            roots: own,
+        };
+        let inside = members(present.model, &part);
+        let others = verdict.suspects.iter().skip(n).filter(|s| in_components(present.model, s, &inside));
+        part.suspects.extend(others.cloned());
+        out.push(part);
+    }
+    out
+}
+
+/// The same outage: a root in common, or one's root among the other's affected.
+fn same(present: &Present<'_>, incident: &Incident, group: &Verdict) -> bool {
+    let root_components = |verdict: &Verdict| -> BTreeSet<ComponentId> {
+        verdict.roots.iter().filter_map(|root| root.culprit.component(present.model)).collect()
+    };
+    let culprit = |root: &Suspect| incident.verdict.roots.iter().any(|r| r.culprit == root.culprit);
+    let (old, new) = (members(present.model, &incident.verdict), members(present.model, group));
+    group.roots.iter().any(culprit)
+        || root_components(group).iter().any(|c| old.contains(c))
+        || root_components(&incident.verdict).iter().any(|c| new.contains(c))
+}
+
+/// Red or worse answers for dependants; a limit that comes near is shown on the page and pages nobody.
+fn worth_opening(present: &Present<'_>, group: &Verdict) -> bool {
+    level_of(present, group) == Level::Red
+        || group.roots.iter().any(|root| match root.culprit {
+            Culprit::Instance(id) => present.instances[id.index()] == Health::Impaired,
+            Culprit::Component(id) => present.components[id.index()] == Health::Impaired,
+            Culprit::Edge(_) | Culprit::Monitor => true,
+        })
+}
+
+/// The worst level of its components; a single red instance makes an incident yellow or red as its
+/// component is, and is red itself.
+fn level_of(present: &Present<'_>, group: &Verdict) -> Level {
+    let components = members(present.model, group).into_iter().map(|c| present.components[c.index()].level());
+    let instances = group.roots.iter().filter_map(|root| match root.culprit {
+        Culprit::Instance(id) => Some(present.instances[id.index()].level()),
+        _ => None,
+    });
+    components.chain(instances).max_by_key(|level| level.rank()).unwrap_or(Level::Green)
+}
+
+/// The level people see: the worst component's.
+fn shown_level(present: &Present<'_>, group: &Verdict) -> Level {
+    let components = members(present.model, group).into_iter().map(|c| present.components[c.index()].level());
+    components.max_by_key(|level| level.rank()).unwrap_or(Level::Yellow)
+}
+
+fn open(present: &Present<'_>, group: Verdict, new_id: &dyn Fn(Timestamp) -> String) -> Incident {
+    let onset = group.roots.iter().filter_map(|root| (present.onset_of)(root.culprit)).min();
+    let opened_at = onset.unwrap_or(present.now);
+    let (title, advice) = sentence::of_verdict(present.model, &group, present.instances);
+    let mut incident = Incident {
+        id: new_id(present.now),
+        state: IncidentState::Open,
+        level: shown_level(present, &group),
+        opened_at,
+        resolved_at: None,
+        title: title.clone(),
+        advice,
+        verdict: group,
+        timeline: Vec::new(),
+    };
+    for (at, what) in first_lines(present, &incident) {
+        note(&mut incident, at, what);
+    }
+    note(&mut incident, present.now, title);
+    incident
+}
+
+/// When each of the roots went bad.
+fn first_lines(present: &Present<'_>, incident: &Incident) -> Vec<(Timestamp, Text)> {
+    let mut lines: Vec<(Timestamp, Text)> = incident
+        .verdict
+        .roots
+        .iter()
+        .filter_map(|root| {
+            Some(((present.onset_of)(root.culprit)?, sentence::went_bad(present.model, root.culprit)))
+        })
+        .collect();
+    lines.sort_by_key(|(at, _)| *at);
+    lines
+}
+
+fn update(incident: &mut Incident, present: &Present<'_>, group: Verdict) -> Option<Change> {
+    let culprits =
+        |verdict: &Verdict| -> BTreeSet<Culprit> { verdict.roots.iter().map(|r| r.culprit).collect() };
+    let (before, after) = (culprits(&incident.verdict), culprits(&group));
+    let level = shown_level(present, &group);
+    let (title, advice) = sentence::of_verdict(present.model, &group, present.instances);
+    let affected = |verdict: &Verdict| -> BTreeSet<ComponentId> {
+        verdict.affected.iter().map(|a| a.component).collect()
+    };
+    let newly: Vec<ComponentId> =
+        affected(&group).difference(&affected(&incident.verdict)).copied().collect();
+    if !newly.is_empty() {
+        note(incident, present.now, sentence::now_affected(present.model, &newly));
+    }
+    if before != after {
+        note(incident, present.now, title.clone());
+    }
+    let worse = level.rank() > incident.level.rank();
+    incident.level = if worse { level } else { incident.level };
+    incident.title = title;
+    incident.advice = advice;
+    incident.verdict = group;
+    (before != after || worse).then(|| Change::Updated(incident.clone()))
+}
+
+fn resolve(mut incident: Incident, present: &Present<'_>) -> Incident {
+    incident.state = IncidentState::Resolved;
+    incident.resolved_at = Some(present.now);
+    let (title, _) = sentence::of_verdict(present.model, &incident.verdict, present.instances);
+    incident.title = title;
+    note(&mut incident, present.now, sentence::all_green_again());
+    incident
+}
+
+fn note(incident: &mut Incident, at: Timestamp, what: Text) {
+    if incident.timeline.len() >= MAX_TIMELINE {
+        incident.timeline.remove(MAX_TIMELINE / 2);
+    }
+    incident.timeline.push(TimelineEntry { at, what });
+}

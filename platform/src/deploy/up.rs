@@ -121,9 +121,9 @@ async fn start_everything(dir: &Path, options: UpOptions) -> Result<()> {
 
     let gateways = start_all(&site, &of_kinds(&site, &[Kind::Nginx]), Data::Fresh).await?;
     enter(&mut state, &site, gateways);
-    await_home_page(&site).await?;
+    await_all_well(&site).await?;
     state.helpers.push(start_traffic(&site)?);
-    progress("gateways serve the home page; a light load runs".to_owned());
+    progress("gateways serve the home page, every dependency answers, a light load runs".to_owned());
 
     write_atomically(&dir.join("topology.yaml"), &topology_file::render(&site.plan, "secrets"))?;
     refresh(&mut state);
@@ -169,19 +169,15 @@ fn of_kinds<'a>(site: &'a Site, kinds: &[Kind]) -> Vec<&'a Instance> {
     found
 }
 
-/// Up means that the whole chain behind the gateway answers, not only that each process listens.
-async fn await_home_page(site: &Site) -> Result<()> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+/// Up means that every process is well with all it depends on, not only that each listens.
+async fn await_all_well(site: &Site) -> Result<()> {
     let deadline = clock::now() + Duration::from_secs(20);
-    for gateway in site.plan.of("gateway") {
-        let url = format!("http://{}/api/home", gateway.address);
-        loop {
-            let status = client.get(&url).send().await.map(|answer| answer.status());
-            match status {
-                Ok(status) if status.is_success() => break,
-                other if clock::now() > deadline => bail!("{url} does not answer well: {other:?}"),
-                _ => tokio::time::sleep(Duration::from_millis(100)).await,
+    for instance in &site.plan.instances {
+        while let Err(error) = servers::ask_deep(instance).await {
+            if clock::now() > deadline {
+                return Err(error.context("everything serves, but not everything is well"));
             }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
     Ok(())

@@ -106,6 +106,15 @@ pub(crate) async fn ask(site: &Site, instance: &Instance) -> Result<()> {
     }
 }
 
+/// Is the instance well, with everything behind it? For a gateway: does it serve the home page?
+pub(crate) async fn ask_deep(instance: &Instance) -> Result<()> {
+    match instance.component.kind {
+        Kind::Nginx => roles::ask(instance, "/api/home").await,
+        Kind::MiniApp | Kind::Service | Kind::Oms => roles::ask_deep(instance).await,
+        _ => Ok(()),
+    }
+}
+
 /// Accounts, databases and first rows, once, after the first start.
 pub(crate) async fn provision(site: &Site, instance: &Instance) -> Result<()> {
     match instance.component.kind {

@@ -15,6 +15,19 @@ pub(super) fn launch(site: &Site, role: &[&str]) -> Result<Launch> {
     Ok(Launch { program, args, env: Vec::new(), as_account: false })
 }
 
+/// Well means: it and everything it depends on.
+pub(super) async fn ask_deep(instance: &Instance) -> Result<()> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    let answer = client.get(format!("http://{}/health/deep", instance.address)).send().await?;
+    let health: serde_json::Value = answer.json().await?;
+    if health.get("status").and_then(serde_json::Value::as_str) != Some("pass") {
+        let output =
+            health.get("output").and_then(serde_json::Value::as_str).unwrap_or("it does not say why");
+        bail!("{} is not well: {output}", instance.name);
+    }
+    Ok(())
+}
+
 pub(super) async fn ask(instance: &Instance, path: &str) -> Result<()> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
     let answer = client.get(format!("http://{}{path}", instance.address)).send().await?;

@@ -144,7 +144,8 @@ pub(crate) fn io_stop(error: &io::Error, stage: &'static str) -> Stop {
         }
         Io::TimedOut if connecting => Fault::new(FaultKind::ConnectTimeout, "tcp", "no connection in time"),
         Io::ConnectionReset => Fault::new(FaultKind::Dropped, stage, "connection reset"),
-        Io::UnexpectedEof | Io::BrokenPipe | Io::ConnectionAborted | Io::NotConnected | Io::TimedOut => {
+        Io::TimedOut => Fault::new(FaultKind::Hung, stage, "connected, no answer in time"),
+        Io::UnexpectedEof | Io::BrokenPipe | Io::ConnectionAborted | Io::NotConnected => {
             Fault::new(FaultKind::Dropped, stage, "connection closed before an answer")
         }
         _ if connecting => return Stop::Local(error.to_string()),
@@ -203,6 +204,7 @@ mod tests {
         );
         assert_eq!(kind_of(104, "ask"), "dropped -");
         assert_eq!(kind_of(32, "handshake"), "dropped -");
+        assert_eq!(kind_of(110, "ask"), "hung -");
         assert_eq!(kind_of(24, "ask"), "local");
     }
 

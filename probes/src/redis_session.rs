@@ -45,9 +45,8 @@ impl Session {
         let stream = Capped { stream, left: MAX_BYTES, overflowed: Arc::clone(&overflowed) };
         // Without credentials the client says nothing by itself; its own AUTH would lose the server's words.
         let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(look.probe.timeout))
-            .set_response_timeout(Some(look.probe.timeout));
+        // Its own limits (half a second by default) would be taken for a dropped connection: ours come first.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let made = MultiplexedConnection::new_with_config(&silent, stream, config).await;
         let (connection, driver) = made.map_err(|error| stop(&error, "handshake"))?;
         let mut session = Self { connection, driver: tokio::spawn(driver), overflowed };

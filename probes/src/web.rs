@@ -289,7 +289,13 @@ fn rustls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
 
 fn tls_stop(error: &rustls::Error) -> Stop {
     use rustls::CertificateError as Bad;
-    let fault = Fault::new(FaultKind::Tls, "tls", &error.to_string());
+    let words = error.to_string();
+    // What `openssl req -x509` makes: its own issuer, so nobody this host knows.
+    if words.contains("CaUsedAsEndEntity") {
+        let fault = Fault::new(FaultKind::Tls, "tls", "a self-signed certificate");
+        return fault.because(Reason::Untrusted).into();
+    }
+    let fault = Fault::new(FaultKind::Tls, "tls", &words);
     let reason = match error {
         rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => Reason::Expired,
         rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {

@@ -1,0 +1,124 @@
+//! Servers that misbehave.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
+
+/// A listener with something wrong; it ends when it is dropped.
+pub(crate) struct Fake {
+    pub(crate) port: u16,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Fake {
+    /// Does `behave` with each connection.
+    pub(crate) async fn each<F, Behaving>(behave: F) -> Self
+    where
+        F: Fn(TcpStream) -> Behaving + Send + 'static,
+        Behaving: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(behave(stream));
+            }
+        });
+        Self { port, task }
+    }
+
+    /// Takes connections and says nothing.
+    pub(crate) async fn silent() -> Self {
+        Self::each(|mut stream| async move {
+            let mut heard = [0; 1024];
+            while matches!(stream.read(&mut heard).await, Ok(read) if read > 0) {}
+        })
+        .await
+    }
+
+    /// Closes each connection at once.
+    pub(crate) async fn closing() -> Self {
+        Self::each(|stream| async move { drop(stream) }).await
+    }
+
+    /// Says `words`, and nothing more.
+    pub(crate) async fn saying(words: &'static [u8]) -> Self {
+        Self::each(move |mut stream| async move {
+            if stream.write_all(words).await.is_ok() {
+                listen_on(&mut stream).await;
+            }
+        })
+        .await
+    }
+
+    /// Says `first`, and then the same byte for ever; what is HTTP waits to be asked.
+    pub(crate) async fn endless(first: &'static [u8], pause: Option<Duration>) -> Self {
+        Self::each(move |mut stream| async move {
+            if first.starts_with(b"HTTP") {
+                stream.read_u8().await.ok();
+            }
+            let more = if pause.is_some() { &[b'x'; 1][..] } else { &[b'x'; 4096] };
+            let mut next = stream.write_all(first).await;
+            while next.is_ok() {
+                if let Some(pause) = pause {
+                    tokio::time::sleep(pause).await;
+                }
+                next = stream.write_all(more).await;
+            }
+        })
+        .await
+    }
+
+    /// Answers each HTTP request with what `page` makes of its head; nothing for no answer.
+    pub(crate) async fn web(page: fn(&str) -> Option<String>) -> Self {
+        Self::each(move |mut stream| async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => head.push(byte),
+                    Err(_) => return,
+                }
+            }
+            match page(&String::from_utf8_lossy(&head)) {
+                Some(answer) => {
+                    stream.write_all(answer.as_bytes()).await.ok();
+                    stream.shutdown().await.ok();
+                }
+                None => listen_on(&mut stream).await,
+            }
+        })
+        .await
+    }
+
+    /// Listens, takes nothing, and is full: a SYN gets no answer.
+    pub(crate) async fn full() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut kept = Vec::new();
+        let limit = Duration::from_millis(500);
+        while let Ok(stream) = tokio::time::timeout(limit, TcpStream::connect(address)).await {
+            kept.push(stream.unwrap());
+        }
+        let task = tokio::spawn(async move {
+            let _kept = (listener, kept);
+            std::future::pending::<()>().await;
+        });
+        Self { port: address.port(), task }
+    }
+}
+
+async fn listen_on(stream: &mut TcpStream) {
+    let mut heard = [0; 1024];
+    while matches!(stream.read(&mut heard).await, Ok(read) if read > 0) {}
+}

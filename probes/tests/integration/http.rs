@@ -1,0 +1,168 @@
+//! What a page says, and what it says of others.
+
+use std::time::Duration;
+
+use topology::level::Health;
+
+use crate::fakes::Fake;
+use crate::support::{answer, fault, look, probe, summary, with};
+
+const DEEP: &str = r#"{"status":"fail","checks":{
+    "member-db:responseTime":[
+        {"componentId":"member-db-2","status":"fail","output":"no answer within 500 ms"},
+        {"componentId":"member-db-1","status":"pass","observedValue":4.2,"observedUnit":"ms"}],
+    "cache":[{"status":"pass"}]}}"#;
+
+fn page(status: &str, kind: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn json(status: &str, body: &str) -> String {
+    page(status, "application/health+json", body)
+}
+
+/// What a server answers a request's head, and what is to be seen of it.
+type Case = (fn(&str) -> Option<String>, &'static str);
+
+#[tokio::test]
+async fn a_bad_answer_says_whom_it_blames_and_witnesses_for_all() {
+    let fake = Fake::web(|_| Some(json("503 Service Unavailable", DEEP))).await;
+    let seen = look(&probe("http"), fake.port).await;
+    assert_eq!(summary(&seen), "bad_answer ask status_5xx");
+    assert_eq!(fault(&seen).words, "503: member-db-2 fail: no answer within 500 ms");
+    let mut witnesses: Vec<_> =
+        seen.witnesses.iter().map(|witness| (witness.on.as_str(), witness.health, witness.latency)).collect();
+    witnesses.sort_by_key(|(on, ..)| *on);
+    assert_eq!(
+        witnesses,
+        [
+            ("cache", Health::Green, None),
+            ("member-db-1", Health::Green, Some(Duration::from_micros(4200))),
+            ("member-db-2", Health::Red, None),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_warning_is_reported_and_counted() {
+    let fake = Fake::web(|_| {
+        Some(json("200 OK", r#"{"status":"warn","checks":{"cache":[{"status":"fail","output":"refused"}]}}"#))
+    })
+    .await;
+    let seen = look(&probe("http"), fake.port).await;
+    let answer = answer(&seen);
+    assert_eq!(answer.reported, Some((Health::AtRisk, "says warn: cache fail: refused".to_owned())));
+    assert_eq!(answer.signals.get("http.checks_red"), Some(&1.0));
+    assert_eq!(answer.signals.get("http.status"), Some(&200.0));
+    for signal in ["http.latency_seconds", "net.connect_seconds", "probe.total_seconds"] {
+        assert!(answer.signals[signal] > 0.0, "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn with_witness_off_only_the_status_counts() {
+    let off = with(probe("http"), &[("witness", "off")]);
+    let fake = Fake::web(|_| Some(json("503 Service Unavailable", DEEP))).await;
+    let seen = look(&off, fake.port).await;
+    assert_eq!(summary(&seen), "bad_answer ask gateway");
+    assert!(seen.witnesses.is_empty());
+    let fake = Fake::web(|_| Some(json("200 OK", r#"{"status":"DOWN"}"#))).await;
+    let seen = look(&off, fake.port).await;
+    assert_eq!(answer(&seen).reported, None);
+}
+
+#[tokio::test]
+async fn a_good_status_with_a_bad_word_is_red() {
+    let fake = Fake::web(|_| Some(page("200 OK", "text/plain", "DOWN"))).await;
+    let seen = look(&probe("http"), fake.port).await;
+    assert_eq!(answer(&seen).reported, Some((Health::Red, "says DOWN".to_owned())));
+}
+
+#[tokio::test]
+async fn statuses_mean_what_the_table_says() {
+    let table: [Case; 9] = [
+        (|_| Some(page("200 OK", "text/html", "<h1>hello</h1>")), "answer"),
+        (|_| Some(page("204 No Content", "text/plain", "")), "answer"),
+        (|_| Some(page("302 Found", "text/plain", "")), "bad_answer ask assertion"),
+        (|_| Some(page("401 Unauthorized", "text/plain", "")), "auth ask no_credentials"),
+        (|_| Some(page("403 Forbidden", "text/plain", "")), "auth ask no_permission"),
+        (|_| Some(page("404 Not Found", "text/plain", "")), "bad_answer ask assertion"),
+        (|_| Some(page("500 Internal Server Error", "text/plain", "")), "bad_answer ask status_5xx"),
+        (|_| Some(page("502 Bad Gateway", "text/html", "<h1>nginx</h1>")), "bad_answer ask gateway"),
+        (
+            |_| Some(page("503 Service Unavailable", "application/json", r#"{"status":"DOWN","checks":[]}"#)),
+            "bad_answer ask starting",
+        ),
+    ];
+    for (page, expected) in table {
+        let fake = Fake::web(page).await;
+        let seen = look(&probe("http"), fake.port).await;
+        assert_eq!(summary(&seen), expected, "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn broken_answers_are_told_apart() {
+    let table: [Case; 4] = [
+        (|_| Some("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_owned()), "dropped body"),
+        (|_| Some(page("200 OK", "application/json", "{ not json")), "protocol body"),
+        (|_| Some(format!("HTTP/1.1 200 OK\r\nX-Much: {}\r\n\r\n", "x".repeat(1 << 20))), "protocol ask"),
+        (|_| Some("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nxx".to_owned()), "protocol ask"),
+    ];
+    for (page, expected) in table {
+        let fake = Fake::web(page).await;
+        let seen = look(&probe("http"), fake.port).await;
+        assert_eq!(summary(&seen), expected, "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn slow_bytes_hang_in_the_body() {
+    let pause = Some(Duration::from_millis(50));
+    let fake = Fake::endless(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", pause).await;
+    let mut probe = probe("http");
+    probe.timeout = Duration::from_millis(400);
+    assert_eq!(summary(&look(&probe, fake.port).await), "hung body");
+}
+
+#[tokio::test]
+async fn a_deep_page_that_hangs_is_told_from_a_process_that_hangs() {
+    let mut probe = with(probe("http"), &[("path", "/deep"), ("live", "/livez")]);
+    probe.timeout = Duration::from_millis(800);
+    let fake =
+        Fake::web(|head| head.starts_with("GET /livez ").then(|| page("200 OK", "text/plain", "ok"))).await;
+    let seen = look(&probe, fake.port).await;
+    assert_eq!(summary(&seen), "hung deep");
+    assert!(fault(&seen).words.ends_with("; /livez answers"), "{}", fault(&seen).words);
+    let fake = Fake::silent().await;
+    assert_eq!(summary(&look(&probe, fake.port).await), "hung ask");
+}
+
+#[tokio::test]
+async fn the_request_says_who_asks_and_for_whom() {
+    let fake = Fake::web(|head| {
+        let head = head.to_ascii_lowercase();
+        let wanted = [
+            "get /health?deep=1 http/1.1\r\n",
+            "host: shop.example\r\n",
+            "connection: close\r\n",
+            "accept-encoding: identity\r\n",
+            "user-agent: topowatch/",
+        ];
+        let all = wanted.iter().all(|line| head.contains(line));
+        Some(page(if all { "200 OK" } else { "400 Bad Request" }, "text/plain", ""))
+    })
+    .await;
+    let probe = with(probe("http"), &[("path", "/health?deep=1"), ("host", "shop.example")]);
+    assert_eq!(summary(&look(&probe, fake.port).await), "answer");
+}
+
+#[tokio::test]
+async fn a_silent_tls_port_is_hung_and_a_plain_one_is_no_tls() {
+    let mut probe = with(probe("http"), &[("tls", "true")]);
+    let fake = Fake::saying(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    assert_eq!(summary(&look(&probe, fake.port).await), "tls tls");
+    probe.timeout = Duration::from_millis(1200);
+    let fake = Fake::silent().await;
+    assert_eq!(summary(&look(&probe, fake.port).await), "hung tls");
+}

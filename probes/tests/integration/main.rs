@@ -1,0 +1,14 @@
+//! Every kind against servers that misbehave, and against the real ones.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, not only the tests themselves")]
+#![allow(clippy::float_cmp, reason = "counts and truths are whole numbers")]
+
+mod amqp;
+mod fakes;
+mod http;
+mod misbehaviour;
+mod mysql;
+mod names;
+mod nginx;
+mod postgres;
+mod redis;
+mod support;

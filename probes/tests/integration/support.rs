@@ -1,0 +1,218 @@
+//! Probes to look with, and real servers that end with their test.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Gid, Pid, Uid, chown};
+use probes::Prober;
+use probes::observation::{Answer, Observation, Outcome};
+use tempfile::TempDir;
+use topology::fault::Fault;
+use topology::model::{Address, OptionValue, Probe};
+
+/// Generous: a loaded machine is no failure.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Debian's `nobody`: the databases refuse to run as root.
+const NOBODY: u32 = 65534;
+
+pub(crate) fn probe(kind: &str) -> Probe {
+    let kind = probes::specs().into_iter().find(|spec| spec.name == kind).unwrap();
+    Probe {
+        kind,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        options: std::collections::BTreeMap::new(),
+        thresholds: Vec::new(),
+        labels: Vec::new(),
+    }
+}
+
+/// Options as topology.yaml would give them.
+pub(crate) fn with(mut probe: Probe, options: &[(&'static str, &str)]) -> Probe {
+    for (name, value) in options {
+        let value = match *name {
+            "password" => OptionValue::Secret((*value).to_owned().into()),
+            "write_check" | "tls" => OptionValue::Truth(*value == "true"),
+            _ => OptionValue::Text((*value).to_owned()),
+        };
+        probe.options.insert(name, value);
+    }
+    probe
+}
+
+/// The loopback address, where nearly all servers of these tests are.
+pub(crate) async fn look(probe: &Probe, port: u16) -> Observation {
+    look_at(probe, "127.0.0.1", port).await
+}
+
+/// Looks once, and holds the probe to its deadline.
+pub(crate) async fn look_at(probe: &Probe, host: &str, port: u16) -> Observation {
+    let prober = Prober::new().unwrap();
+    let address = Address { host: host.to_owned(), port };
+    let limit = probe.timeout + Duration::from_secs(2);
+    let looking = prober.look(probe, &address, "instance-1");
+    let seen = tokio::time::timeout(limit, looking).await;
+    seen.unwrap_or_else(|_| panic!("a look of {} outlived its timeout", probe.kind.name))
+}
+
+pub(crate) fn answer(observation: &Observation) -> &Answer {
+    match &observation.outcome {
+        Outcome::Answer(answer) => answer,
+        other => panic!("no answer: {other:?}"),
+    }
+}
+
+pub(crate) fn fault(observation: &Observation) -> &Fault {
+    match &observation.outcome {
+        Outcome::Fault(fault) => fault,
+        other => panic!("no fault: {other:?}"),
+    }
+}
+
+/// `hung handshake`, `bad_answer ask status_5xx`, or `answer`.
+pub(crate) fn summary(observation: &Observation) -> String {
+    match &observation.outcome {
+        Outcome::Answer(_) => "answer".to_owned(),
+        Outcome::Fault(fault) => {
+            let reason = fault.reason.map(|reason| format!(" {}", reason.as_str())).unwrap_or_default();
+            format!("{} {}{reason}", fault.kind, fault.stage)
+        }
+        Outcome::Local(why) => format!("local: {why}"),
+    }
+}
+
+/// Looks until it is answered: a server that has just been started, or goes on.
+pub(crate) async fn await_answer(probe: &Probe, port: u16) -> Observation {
+    let mut last = String::new();
+    let looking = async {
+        loop {
+            let seen = look(probe, port).await;
+            if matches!(seen.outcome, Outcome::Answer(_)) {
+                return seen;
+            }
+            last = format!("{:?}", seen.outcome);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, looking).await.ok();
+    seen.unwrap_or_else(|| panic!("{} did not answer: {last}", probe.kind.name))
+}
+
+/// Looks until what is seen begins with `wanted`.
+pub(crate) async fn await_summary(probe: &Probe, port: u16, wanted: &str) -> Observation {
+    let mut last = String::new();
+    let looking = async {
+        loop {
+            let seen = look(probe, port).await;
+            last = summary(&seen);
+            if last.starts_with(wanted) {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, looking).await.ok();
+    seen.unwrap_or_else(|| panic!("{}: wanted {wanted}, saw {last}", probe.kind.name))
+}
+
+/// Stops a server, resumes it and kills it, and looks at it each time.
+pub(crate) async fn stop_resume_kill(server: &mut Server, probe: &Probe, stage: &str) {
+    server.signal(Signal::SIGSTOP);
+    let hung = await_summary(probe, server.port, &format!("hung {stage}")).await;
+    assert!(fault(&hung).words.starts_with("connected, "), "{}", fault(&hung).words);
+    assert!(hung.stages.iter().any(|known| known.name == stage), "{:?}", hung.stages);
+    server.signal(Signal::SIGCONT);
+    await_answer(probe, server.port).await;
+    server.kill();
+    await_summary(probe, server.port, "refused tcp").await;
+}
+
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A program of a Debian package.
+pub(crate) fn program(path: &str, package: &str) -> PathBuf {
+    let path = PathBuf::from(path);
+    assert!(path.exists(), "{} is missing: apt-get install {package}", path.display());
+    path
+}
+
+/// A directory that the servers' user may write to.
+pub(crate) fn home() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    give(dir.path());
+    dir
+}
+
+/// Gives a path to the servers' user, where it is another one.
+pub(crate) fn give(path: &Path) {
+    if Uid::effective().is_root() {
+        chown(path, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY))).unwrap();
+    }
+}
+
+/// A command that runs as the servers' user, quietly, in a group of its own.
+pub(crate) fn command(program: &Path, dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(dir).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", dir);
+    command.env("LC_ALL", "C").stdin(Stdio::null()).process_group(0);
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("server.log")).unwrap();
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    if Uid::effective().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+/// Runs a tool to its end.
+pub(crate) fn run(mut command: Command, dir: &Path) {
+    let status = command.status().unwrap();
+    let log = || std::fs::read_to_string(dir.join("server.log")).unwrap_or_default();
+    assert!(status.success(), "{command:?}: {status}\n{}", log());
+}
+
+/// A running server; it ends with the test.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+    _dir: Option<TempDir>,
+}
+
+impl Server {
+    pub(crate) fn start(mut command: Command, port: u16, dir: Option<TempDir>) -> Self {
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { child, port, _dir: dir }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Ends it without a chance to say goodbye.
+    pub(crate) fn kill(&mut self) {
+        // Its helpers are in its group.
+        let _gone_already = killpg(self.pid(), Signal::SIGKILL);
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill();
+        }
+    }
+}
+
+pub(crate) fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}

@@ -1,1 +1,55 @@
-fn main() {}
+//! topowatch: watches a platform from outside, and names what is really broken.
+
+mod args;
+mod check;
+mod client;
+mod demo;
+mod environment;
+mod exit;
+mod health;
+mod load;
+mod output;
+mod serve;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; all else is a usage error, which must not look like red (2).
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Good };
+            output::ignore_closed_pipe(error.print());
+            return code.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&format!("the runtime cannot start: {error}"));
+            return Exit::Failed.into();
+        }
+    };
+    let result = match cli.command {
+        Command::Serve(args) => runtime.block_on(serve::run(args)),
+        Command::Check(args) => check::run(&args),
+        Command::Health(args) => runtime.block_on(health::run(&args)),
+        Command::Why(args) => runtime.block_on(why::run(&args)),
+        Command::Demo(args) => runtime.block_on(demo::run(args)),
+    };
+    // Blocking name lookups must not hold the exit up.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::error(&format!("{error:#}"));
+            error.downcast_ref::<exit::Code>().map_or(Exit::Failed, |code| code.0).into()
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The one place that asks for the time.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +21,12 @@ impl Clock {
         Self { wall: Timestamp::now(), started: Instant::now() }
     }
 
+    /// The one clock of this process, started when it is first asked for.
+    pub fn of_process() -> Self {
+        static CLOCK: OnceLock<Clock> = OnceLock::new();
+        *CLOCK.get_or_init(Self::start)
+    }
+
     /// Monotonic now, for timers.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn instant(self) -> Instant {
@@ -37,6 +44,11 @@ impl Clock {
         let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::ZERO);
         self.wall.checked_add(since).unwrap_or(self.wall)
     }
+}
+
+/// Wall time now, by the clock of this process.
+pub fn now() -> Timestamp {
+    Clock::of_process().now()
 }
 
 /// How long from `earlier` to `later`; zero when they are the other way round.

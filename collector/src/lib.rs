@@ -15,3 +15,13 @@ pub mod sentence;
 #[cfg(test)]
 mod testkit;
 pub mod watch;
+
+/// Makes incident ids: version 7 UUIDs, which sort by the time of opening.
+pub fn new_incident_id() -> engine::NewId {
+    use jiff::Timestamp;
+    std::sync::Arc::new(|at: Timestamp| {
+        let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+        let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+        uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)).to_string()
+    })
+}

@@ -47,6 +47,29 @@ pub struct Model {
     pub instances: Vec<Instance>,
     /// All dependencies, by dependant in file order.
     pub dependencies: Vec<Dependency>,
+    /// Who is told of incidents.
+    pub receivers: Vec<Receiver>,
+}
+
+/// Somebody who is told of incidents.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Its name in the file.
+    pub name: String,
+    /// How it is told.
+    pub channel: Channel,
+}
+
+/// How a receiver is told.
+#[derive(Debug)]
+pub enum Channel {
+    /// JSON by HTTP POST.
+    Webhook {
+        /// Where to; often carries a token, so it is kept like one.
+        url: SecretString,
+        /// Signs the body, when there is one.
+        secret: Option<SecretString>,
+    },
 }
 
 /// A lane on the page.

@@ -10,8 +10,8 @@ use crate::decode::{Context, Fields, note_duplicates};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::kind::{KindSpec, OptionForm, SignalSpec};
 use crate::model::{
-    Component, ComponentId, Confirm, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, Dependency, Instance, Model,
-    OptionValue, Policy, Probe, Strength, Threshold, Tier,
+    Channel, Component, ComponentId, Confirm, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, Dependency, Instance, Model,
+    OptionValue, Policy, Probe, Receiver, Strength, Threshold, Tier,
 };
 use crate::range;
 use crate::text::Text;
@@ -123,6 +123,7 @@ fn read_root(root: &Node, kinds: &[&'static KindSpec], cx: &mut Context<'_>) -> 
             cx.diagnostics.error(fields.place, "there are no `components`");
         }
     }
+    let receivers = fields.take("alerts").map(|node| read_alerts(node, cx)).unwrap_or_default();
     fields.finish("topology.yaml", cx);
     let dependencies = reader.resolve(cx);
     Some(Model {
@@ -131,6 +132,7 @@ fn read_root(root: &Node, kinds: &[&'static KindSpec], cx: &mut Context<'_>) -> 
         components: reader.components,
         instances: reader.instances,
         dependencies,
+        receivers,
     })
 }
 
@@ -145,6 +147,55 @@ fn read_tiers(node: &Node, cx: &mut Context<'_>) -> Vec<Tier> {
         title: read_title(value, cx).unwrap_or_else(|| Text::same(key.name.clone())),
     };
     entries.iter().map(|entry| tier(entry, cx)).collect()
+}
+
+fn read_alerts(node: &Node, cx: &mut Context<'_>) -> Vec<Receiver> {
+    let Some(mut fields) = Fields::of(node, "`alerts`", cx) else { return Vec::new() };
+    let mut receivers = Vec::new();
+    match fields.take("receivers") {
+        Some(Node { value: Value::Map(entries), .. }) => {
+            note_duplicates(entries, cx);
+            for (key, node) in entries {
+                receivers.extend(read_receiver(&key.name, node, cx));
+            }
+        }
+        Some(node) => cx.expected(node, "`receivers` is a map of receivers by name"),
+        None => {}
+    }
+    fields.finish("`alerts`", cx);
+    receivers
+}
+
+fn read_receiver(name: &str, node: &Node, cx: &mut Context<'_>) -> Option<Receiver> {
+    let what = format!("receiver `{name}`");
+    let mut fields = Fields::of(node, &what, cx)?;
+    let webhook = fields.take("webhook");
+    let place = fields.place;
+    fields.finish(&what, cx);
+    let Some(webhook) = webhook else {
+        cx.diagnostics
+            .error(place, format!("{what} says not how it is told"))
+            .help("write `{ webhook: { url: \"${env:OPS_WEBHOOK}\" } }`");
+        return None;
+    };
+    let mut inner = Fields::of(webhook, "`webhook`", cx)?;
+    let secret = inner.take("secret").and_then(|node| cx.text(node, "`secret`")).map(SecretString::from);
+    let url = inner.take("url");
+    inner.finish("`webhook`", cx);
+    let Some(url) = url else {
+        cx.diagnostics.error(webhook.place, "a webhook needs a `url`");
+        return None;
+    };
+    let text = cx.text(url, "`url`")?;
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        // The address may hold a token: it is not repeated here.
+        cx.diagnostics.error(url.place, "`url` begins with `http://` or `https://`");
+        return None;
+    }
+    Some(Receiver {
+        name: name.to_owned(),
+        channel: Channel::Webhook { url: SecretString::from(text), secret },
+    })
 }
 
 fn read_title(node: &Node, cx: &mut Context<'_>) -> Option<Text> {

@@ -6,6 +6,7 @@ mod explain;
 mod situation;
 mod solve;
 
+use crate::fault::FaultKind;
 use crate::graph::DependencyId;
 use crate::level::Health;
 use crate::model::{ComponentId, InstanceId, Model};
@@ -78,6 +79,8 @@ pub struct Evidence {
 pub struct Suspect {
     /// Who.
     pub culprit: Culprit,
+    /// The fault that its broken instances have in common, if they have one.
+    pub fault: Option<FaultKind>,
     /// 0 to 1.
     pub confidence: f64,
     /// What speaks for it (and against it).

@@ -1,5 +1,6 @@
 //! The search: greedy cover with pruning. Deterministic, a pure function of the situation.
 
+use crate::fault::FaultKind;
 use crate::graph::DependencyId;
 use crate::level::Health;
 use crate::model::{ComponentId, InstanceId};
@@ -225,8 +226,10 @@ fn verdict(situation: &Situation<'_>, chosen: &[Candidate], unhealthy: &[Instanc
         let confidence = confidence(candidate, unhealthy.len(), whole.len(), rival);
         for culprit in &candidate.culprits {
             let evidence = evidence::of_root(situation, candidate, *culprit, unhealthy, whole.len());
-            roots.push(Suspect { culprit: *culprit, confidence, evidence });
-            hypotheses.push(part(candidate, *culprit));
+            let hypothesis = part(candidate, *culprit);
+            let fault = common_fault(situation, &hypothesis);
+            roots.push(Suspect { culprit: *culprit, fault, confidence, evidence });
+            hypotheses.push(hypothesis);
         }
     }
     let mut suspects = roots.clone();
@@ -234,7 +237,8 @@ fn verdict(situation: &Situation<'_>, chosen: &[Candidate], unhealthy: &[Instanc
         for culprit in &other.culprits {
             if suspects.len() < MAX_SUSPECTS {
                 let evidence = evidence::of_other(situation, &other, *culprit, &roots);
-                suspects.push(Suspect { culprit: *culprit, confidence: 0.05, evidence });
+                let fault = common_fault(situation, &part(&other, *culprit));
+                suspects.push(Suspect { culprit: *culprit, fault, confidence: 0.05, evidence });
             }
         }
     }
@@ -248,6 +252,13 @@ fn part(candidate: &Candidate, culprit: Culprit) -> Hypothesis {
         Culprit::Instance(id) => Hypothesis { instances: [id].into(), ..Hypothesis::default() },
         _ => candidate.hypothesis.clone(),
     }
+}
+
+/// The fault that all broken instances of a hypothesis have.
+fn common_fault(situation: &Situation<'_>, hypothesis: &Hypothesis) -> Option<FaultKind> {
+    let mut kinds = hypothesis.instances.iter().map(|id| situation.facts(*id).fault.map(|fault| fault.kind));
+    let first = kinds.next()??;
+    kinds.all(|kind| kind == Some(first)).then_some(first)
 }
 
 /// How sure: what speaks for the candidate, and how far behind the next one is. Hand-set; calibrating it on

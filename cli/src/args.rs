@@ -1,0 +1,125 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Watches a platform from outside: every node on one page, the root cause named.
+#[derive(Debug, Parser)]
+#[command(name = "topowatch", version, about, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  topowatch check                      is topology.yaml good?
+  topowatch serve                      watch it: http://127.0.0.1:8440
+  topowatch health && deploy           exit 0 green, 1 yellow, 2 red, 3 unknown or no answer
+  topowatch health order-db --wait green --timeout 5m
+  topowatch why                        what is really broken, and why we say so
+
+Exit status: 0 green or done, 1 yellow or failed, 2 red or a broken file, 3 unknown or no answer,
+64 a command line that makes no sense.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch what the topology names, and serve the page, the API and the metrics
+    Serve(ServeArgs),
+    /// Say whether a topology file is good: every mistake, with its place
+    Check(CheckArgs),
+    /// The level of the platform or of one node, from a running server
+    Health(HealthArgs),
+    /// What is really broken, why we say so, and what it breaks
+    Why(WhyArgs),
+    /// Start the ordering platform with its monitor, in the foreground
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The topology file
+    #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8440", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// Where history and incidents are kept; a file that is missing is made
+    #[arg(long, default_value = "sqlite://topowatch.db", value_name = "URL")]
+    pub(crate) database: String,
+    /// Stop when the process that started this one ends
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The topology file
+    #[arg(default_value = "topology.yaml", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// The server to ask
+    #[arg(long, env = "TOPOWATCH_URL", default_value = "http://127.0.0.1:8440", value_name = "URL")]
+    pub(crate) url: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// A component or an instance; a prefix will do while it is unambiguous
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Wait until it has this level
+    #[arg(long, value_name = "LEVEL", value_parser = ["green", "yellow", "red", "unknown"])]
+    pub(crate) wait: Option<String>,
+    /// How long to wait
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// A node or an incident; without it the worst, then oldest, open incident
+    #[arg(value_name = "NODE|INCIDENT")]
+    pub(crate) subject: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where everything of the demo lies
+    #[arg(long, env = "DEMO_DIR", default_value = ".demo", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The monitor's port
+    #[arg(long, env = "DEMO_PORT", default_value_t = DEMO_PORT, value_name = "PORT")]
+    pub(crate) port: u16,
+    /// How much of the platform
+    #[arg(long, env = "DEMO_SCALE", default_value = "small", value_name = "SCALE")]
+    pub(crate) scale: String,
+    /// Stop everything when the process that started the demo ends
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_parent: bool,
+}
+
+/// The port that the demo, the server and the queries agree on.
+pub(crate) const DEMO_PORT: u16 = 8440;
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is no duration: write it as 30s, 5m or 1m30s"))?;
+    Duration::try_from(span).map_err(|_| "a duration is not negative".to_owned())
+}

@@ -1,0 +1,93 @@
+//! Asking a running server.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::exit::{Exit, fail};
+
+/// A server that answers at all does so quickly.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer at most: the board of 20,000 instances has about 16 MiB.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// A client of one server.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Client {
+    /// A client of the server at `url`.
+    pub(crate) fn new(url: &str) -> Result<Self> {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(fail(Exit::Usage, format!("`{url}` is not an http URL: write it as http://127.0.0.1:8440")));
+        }
+        // An already installed provider is as good.
+        let _already = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .user_agent(concat!("topowatch/", env!("CARGO_PKG_VERSION")))
+            .no_proxy()
+            .build()?;
+        Ok(Self { http, base: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// The JSON at `path`; no answer is exit 3.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        let no_answer = |error: reqwest::Error| {
+            let why = if error.is_connect() {
+                "nothing listens there".to_owned()
+            } else if error.is_timeout() {
+                format!("no answer in {} s", TIMEOUT.as_secs())
+            } else {
+                error.without_url().to_string()
+            };
+            fail(Exit::Unknown, format!("no answer from {}: {why} (start it with `topowatch serve`, or name it with --url)", self.base))
+        };
+        let mut response = self.http.get(format!("{}{path}", self.base)).send().await.map_err(no_answer)?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(fail(Exit::Unknown, format!("the answer from {} is too long", self.base)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let value: Value = serde_json::from_slice(&body)
+            .map_err(|_| fail(Exit::Unknown, format!("{} does not speak topowatch's API ({status})", self.base)))?;
+        if status.is_success() {
+            return Ok(value);
+        }
+        let detail = value["detail"].as_str().or(value["title"].as_str()).unwrap_or("no reason given");
+        Err(fail(Exit::Unknown, format!("{} says {status}: {detail}", self.base)))
+    }
+}
+
+/// A node by its name or an unambiguous prefix of it, among the board's components and instances.
+pub(crate) fn find<'a>(board: &'a Value, name: &str) -> Result<&'a Value> {
+    let of = |kind: &str| board[kind].as_array().map(Vec::as_slice).unwrap_or_default();
+    let named = |node: &&Value, exact: bool| {
+        node["name"].as_str().is_some_and(|n| if exact { n == name } else { n.starts_with(name) })
+    };
+    let nodes = || of("components").iter().chain(of("instances"));
+    if let Some(node) = nodes().find(|node| named(node, true)) {
+        return Ok(node);
+    }
+    let components: Vec<&Value> = of("components").iter().filter(|node| named(node, false)).collect();
+    let starting: Vec<&Value> = nodes().filter(|node| named(node, false)).collect();
+    match (components.as_slice(), starting.as_slice()) {
+        ([one], _) | ([], [one]) => Ok(one),
+        (_, []) => {
+            let names = nodes().filter_map(|node| node["name"].as_str());
+            let near = topology::diagnostic::did_you_mean(name, names);
+            let help = near.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
+            Err(fail(Exit::Usage, format!("there is no node `{name}`{help}")))
+        }
+        (_, several) => {
+            let names: Vec<&str> = several.iter().take(8).filter_map(|node| node["name"].as_str()).collect();
+            Err(fail(Exit::Usage, format!("`{name}` may be any of {}", names.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The monitor of the demo: this program's own `serve`, as a process of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+use crate::client::Client;
+use crate::exit::{Exit, fail};
+use crate::output;
+
+/// The first round is over long before; a busy machine takes its time.
+const FIRST_ROUND: Duration = Duration::from_secs(60);
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// A monitor that ends this often is not started again.
+const MAX_RESTARTS: u32 = 20;
+
+pub(super) struct Monitor {
+    topology: PathBuf,
+    port: u16,
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Monitor {
+    pub(super) fn start(topology: &Path, port: u16, dir: &Path) -> Result<Self> {
+        let child = spawn(topology, port, dir)?;
+        Ok(Self { topology: topology.to_owned(), port, dir: dir.to_owned(), child })
+    }
+
+    /// Waits until every instance has been seen once: how many instances, of how many components.
+    pub(super) async fn first_round(&mut self, url: &str) -> Result<(usize, usize)> {
+        let client = Client::new(url)?;
+        let seen = async {
+            loop {
+                if let Ok(board) = client.get("/api/v1/board").await
+                    && let Some(counts) = all_seen(&board)
+                {
+                    return counts;
+                }
+                sleep(ASK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            counts = tokio::time::timeout(FIRST_ROUND, seen) => {
+                counts.map_err(|_| fail(Exit::Failed, format!("the monitor has not seen everything after {} s", FIRST_ROUND.as_secs())))
+            }
+            status = self.child.wait() => Err(fail(Exit::Failed, self.last_words(status.ok()))),
+        }
+    }
+
+    /// Starts the monitor again when it ends (as systemd would), until it ends too often.
+    pub(super) async fn keep_up(&mut self) -> String {
+        for _ in 0..MAX_RESTARTS {
+            let status = self.child.wait().await.ok();
+            output::line(&format!("the monitor ended ({}): starting it again", shown(status)));
+            match spawn(&self.topology, self.port, &self.dir) {
+                Ok(child) => self.child = child,
+                Err(error) => return format!("{error:#}"),
+            }
+            // Not faster than once a second.
+            sleep(Duration::from_secs(1)).await;
+        }
+        let status = self.child.wait().await.ok();
+        self.last_words(status)
+    }
+
+    fn last_words(&self, status: Option<ExitStatus>) -> String {
+        let log = std::fs::read_to_string(self.dir.join("topowatch.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(3).collect();
+        let last: Vec<&str> = lines.into_iter().rev().collect();
+        format!("the monitor ended ({}): {}", shown(status), last.join(" / "))
+    }
+}
+
+fn shown(status: Option<ExitStatus>) -> String {
+    status.map_or_else(|| "no status".to_owned(), |status| status.to_string())
+}
+
+fn spawn(topology: &Path, port: u16, dir: &Path) -> Result<Child> {
+    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("topowatch.log"))
+        .context("cannot write the monitor's log")?;
+    Command::new(own)
+        .arg("serve")
+        .arg("--config")
+        .arg(topology)
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .arg("--database")
+        .arg(format!("sqlite://{}", dir.join("topowatch.db").display()))
+        .arg("--stop-with-parent")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot start the monitor")
+}
+
+/// How many, once every instance has been observed.
+fn all_seen(board: &Value) -> Option<(usize, usize)> {
+    let instances = board["instances"].as_array()?;
+    let components = board["components"].as_array()?.len();
+    let all = !instances.is_empty() && instances.iter().all(|instance| instance["observed_at"].is_string());
+    all.then_some((instances.len(), components))
+}

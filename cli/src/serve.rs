@@ -1,0 +1,136 @@
+//! `topowatch serve`.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use collector::clock::Clock;
+use collector::run::Collector;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::ServeArgs;
+use crate::exit::{Exit, fail};
+use crate::load;
+use crate::output;
+
+/// Everything is down within this after SIGTERM.
+const SHUTDOWN: Duration = Duration::from_secs(4);
+
+pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
+    init_log();
+    if args.stop_with_parent {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+    }
+    let (model, warnings) = match load::load(&args.config) {
+        Ok(good) => good,
+        Err(diagnostics) => {
+            load::report(&args.config, &diagnostics);
+            return Err(fail(Exit::Red, format!("{} is broken; nothing was started", args.config.display())));
+        }
+    };
+    load::report(&args.config, &warnings);
+    raise_file_limit(model.instances.len());
+    let listener = listen(args.listen).await?;
+    let address = listener.local_addr().context("the listener has no address")?;
+
+    let (name, components, instances) = (model.name.clone(), model.components.len(), model.instances.len());
+    let clock = Clock::of_process();
+    let prober = probes::Prober::new().context("the probes cannot be set up")?;
+    let (collector, boards) = Collector::new(Arc::new(model), Arc::new(prober), clock, collector::new_incident_id());
+    let shutdown = CancellationToken::new();
+    let collecting = tokio::spawn(collector.run(shutdown.clone()));
+    let state = web::WebState::new(boards, collector::clock::now);
+    let serving = tokio::spawn(web::serve(listener, state, shutdown.clone()));
+    output::line(&format!(
+        "topowatch watches {name}: {components} components, {instances} instances, http://{address}"
+    ));
+
+    let stopped_by = wait_for_end(collecting, serving, &shutdown).await?;
+    tracing::info!("{stopped_by}: stopped");
+    Ok(Exit::Good)
+}
+
+/// Runs until a signal, or until a part ends that never should; then stops the rest, within [`SHUTDOWN`].
+async fn wait_for_end(
+    mut collecting: tokio::task::JoinHandle<()>,
+    mut serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    shutdown: &CancellationToken,
+) -> Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stopped_by = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        ended = &mut collecting => {
+            ended.context("the collector panicked")?;
+            anyhow::bail!("the collector ended by itself");
+        }
+        ended = &mut serving => {
+            ended.context("the web server panicked")?.context("the web server failed")?;
+            anyhow::bail!("the web server ended by itself");
+        }
+    };
+    shutdown.cancel();
+    let stopping = async {
+        let collected = collecting.await;
+        let served = serving.await;
+        (collected, served)
+    };
+    tokio::select! {
+        done = tokio::time::timeout(SHUTDOWN, stopping) => match done {
+            Ok((collected, served)) => {
+                collected.context("the collector panicked")?;
+                served.context("the web server panicked")?.context("the web server failed")?;
+            }
+            Err(_) => tracing::warn!("not everything ended within {} s", SHUTDOWN.as_secs()),
+        },
+        _ = interrupt.recv() => tracing::warn!("a second Ctrl-C: gone at once"),
+    }
+    Ok(stopped_by)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let port = address.port();
+        let message = match error.kind() {
+            ErrorKind::AddrInUse => format!(
+                "{address} is taken: `ss -ltnp 'sport = :{port}'` shows by whom; choose another with --listen"
+            ),
+            ErrorKind::PermissionDenied => {
+                format!("this user may not listen on {address}: ports below 1024 belong to root")
+            }
+            _ => format!("cannot listen on {address}: {error}"),
+        };
+        fail(Exit::Failed, message)
+    })
+}
+
+/// Every probe takes a socket: the soft limit is raised to the hard one, and a small one is said.
+fn raise_file_limit(instances: usize) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() {
+        tracing::warn!("the limit of open files stays at {soft}");
+    }
+    if hard < instances as u64 + 256 {
+        tracing::warn!("at most {hard} open files for {instances} instances: raise `ulimit -n`");
+    }
+}
+
+/// Text on a terminal, JSON elsewhere, always to standard error.
+fn init_log() {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("TOPOWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber (in tests) changes nothing.
+    let _set = if std::io::stderr().is_terminal() {
+        builder.with_target(false).try_init()
+    } else {
+        builder.json().try_init()
+    };
+}

@@ -13,8 +13,6 @@ pub mod level;
 pub mod model;
 mod range;
 mod read;
-#[cfg(test)]
-mod read_tests;
 pub mod rollup;
 #[cfg(test)]
 mod testkit;

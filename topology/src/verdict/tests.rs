@@ -28,10 +28,13 @@ const PLATFORM: &str = "
 /// healthy was last seen so at `seen`.
 struct Scene {
     model: Model,
-    bad: Vec<(String, Health, Option<Fault>, Option<&'static str>, f64)>,
+    bad: Vec<Bad>,
     says: Vec<(String, String, bool)>,
     seen: f64,
 }
+
+/// Name, level, fault, signal, and when it went bad.
+type Bad = (String, Health, Option<Fault>, Option<&'static str>, f64);
 
 impl Scene {
     fn new() -> Self {
@@ -284,7 +287,7 @@ fn evidence_reads_in_both_languages() {
     for suspect in member_db_dead().verdict().suspects {
         for evidence in suspect.evidence {
             assert!(!evidence.text.en.is_empty() && !evidence.text.zh.is_empty());
-            assert!(evidence.text.zh.chars().any(|c| !c.is_ascii()), "{}", evidence.text.zh);
+            assert!(!evidence.text.zh.is_ascii(), "{}", evidence.text.zh);
         }
     }
 }

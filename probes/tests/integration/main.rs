@@ -12,3 +12,4 @@ mod nginx;
 mod postgres;
 mod redis;
 mod support;
+mod tables;

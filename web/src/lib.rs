@@ -1,1 +1,20 @@
-//! web
+//! The wall, the JSON API, server-sent events and metrics.
+//!
+//! Everything is made from one immutable [`collector::board::Board`]. The page is rendered here and is
+//! complete without script; the script keeps it current by setting attributes and text.
+#![warn(missing_docs)]
+
+mod api;
+mod assets;
+mod events;
+pub mod layout;
+mod metrics;
+mod pages;
+mod respond;
+mod server;
+mod stage;
+mod state;
+mod view;
+
+pub use server::{router, serve};
+pub use state::WebState;

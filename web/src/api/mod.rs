@@ -1,0 +1,105 @@
+//! The JSON API: one structure a file, converted by hand from the board, so that a change inside never
+//! changes what scripts rely on.
+
+mod board;
+mod incident;
+mod node;
+mod topology;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use collector::incident::IncidentState;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::WebState;
+use crate::respond::Problem;
+
+pub(crate) use self::topology::topology;
+pub(crate) use board::Counts;
+
+/// `GET /api/v1/health`: answers 200 whatever the level.
+pub(crate) async fn health(State(state): State<WebState>) -> Json<board::Health> {
+    Json(board::Health::of(&state.boards.current()))
+}
+
+/// `GET /api/v1/board`, with an entity tag of its sequence.
+pub(crate) async fn board(State(state): State<WebState>, headers: HeaderMap) -> Response {
+    let board = state.boards.current();
+    let tag = format!("W/\"{}-{}\"", state.run(), board.sequence);
+    let fresh = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|tags| tags.split(',').any(|other| other.trim() == tag));
+    let mut response = if fresh {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Json(board::Board::of(&board)).into_response()
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// What `/api/v1/incidents` can be narrowed by.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wanted {
+    state: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Incidents {
+    incidents: Vec<incident::Incident>,
+}
+
+/// `GET /api/v1/incidents[?state=open|resolved]`.
+pub(crate) async fn incidents(State(state): State<WebState>, Query(wanted): Query<Wanted>) -> Response {
+    let board = state.boards.current();
+    let keep = match wanted.state.as_deref() {
+        None => None,
+        Some("open") => Some(IncidentState::Open),
+        Some("resolved") => Some(IncidentState::Resolved),
+        Some(other) => {
+            let detail = format!("state is `open` or `resolved`, not `{other}`");
+            return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+        }
+    };
+    let all = board.open.iter().chain(&board.resolved);
+    let kept = all.filter(|incident| keep.is_none_or(|state| incident.state == state));
+    let incidents = kept.map(|incident| incident::Incident::of(&board.model, incident)).collect();
+    Json(Incidents { incidents }).into_response()
+}
+
+/// `GET /api/v1/incidents/{id}`.
+pub(crate) async fn incident(State(state): State<WebState>, Path(id): Path<String>) -> Response {
+    let board = state.boards.current();
+    match board.open.iter().chain(&board.resolved).find(|incident| incident.id == id) {
+        Some(found) => Json(incident::Incident::of(&board.model, found)).into_response(),
+        None => Problem::not_found(format!("there is no incident `{id}`")).into_response(),
+    }
+}
+
+/// `GET /api/v1/nodes/{name}`: a component or an instance, by its name or an unambiguous beginning.
+pub(crate) async fn node(State(state): State<WebState>, Path(name): Path<String>) -> Response {
+    let board = state.boards.current();
+    match board.model.find(&name) {
+        Ok(id) => Json(node::Node::of(&board, id)).into_response(),
+        Err(candidates) if candidates.is_empty() => {
+            Problem::not_found(format!("there is no node `{name}`")).into_response()
+        }
+        Err(candidates) => {
+            let some: Vec<&str> = candidates.iter().take(10).map(String::as_str).collect();
+            let detail = format!("`{name}` could be any of: {}", some.join(", "));
+            Problem::not_found(detail).into_response()
+        }
+    }
+}
+
+/// A time as it stands in JSON: RFC 3339, UTC.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.to_string()
+}

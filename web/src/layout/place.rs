@@ -1,0 +1,174 @@
+//! From rows and lanes to rectangles.
+
+use topology::model::{ComponentId, Model};
+
+use super::lanes::Column;
+use super::measure::widest;
+use super::rows::{Rows, Span};
+use super::{BOTTOM, Card, Cells, LEFT, Lane, RIGHT, Rect, Shape, TOP, cells};
+
+/// Lanes and cards in their places, and the grid they stand in.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) cards: Vec<Card>,
+    pub(crate) spans: Vec<Span>,
+}
+
+/// Padding inside a card.
+const PAD: i32 = 12;
+/// Room for the badge before a name.
+const BADGE: i32 = 28;
+/// A pitch above this leaves the stage empty below instead of stretching cards.
+const MAX_PITCH: f64 = 132.0;
+/// The room a line needs: the longest usual fault word with its count.
+const LINE: i32 = 118;
+
+/// The rows' measures.
+#[derive(Clone, Copy, Debug)]
+struct Pitch {
+    pitch: f64,
+    gap: i32,
+    /// How much lower than a full card those in the nearest lane right of the spine are, and those
+    /// in the lanes after it: straight wires pass below them.
+    stairs: (i32, i32),
+}
+
+impl Pitch {
+    fn of(rows: usize) -> Self {
+        let gap = match rows {
+            0..=7 => 18,
+            8 => 15,
+            9..=13 => 9,
+            14..=24 => 7,
+            _ => 3,
+        };
+        let pitch = (f64::from(BOTTOM - TOP + gap) / rows.max(1) as f64).min(MAX_PITCH);
+        let full = pitch as i32 - gap;
+        let stairs = match rows {
+            0..=7 => (34.min(full / 3), 17),
+            8 => (28, 14),
+            9..=11 => (26, 10),
+            12..=13 => (24, 8),
+            _ => (0, 0),
+        };
+        Self { pitch, gap, stairs }
+    }
+
+    fn top(self, row: usize) -> i32 {
+        TOP + (row as f64 * self.pitch).round() as i32
+    }
+
+    fn height(self, row: usize, rows: usize) -> i32 {
+        (self.top(row + rows) - self.top(row) - self.gap).max(3)
+    }
+}
+
+/// Places every lane and card; `gutters` are the widths between lanes.
+pub(crate) fn place(model: &Model, columns: &[Column], rows: &Rows, gutters: &[i32]) -> Placed {
+    let pitch = Pitch::of(rows.count);
+    let height = |id: ComponentId| {
+        let span = rows.spans[id.index()];
+        let full = pitch.height(span.row, span.rows);
+        if span.rows > 1 { full } else { full - stair(rows, span.lane, columns, pitch) }
+    };
+    let needs: Vec<i32> = columns
+        .iter()
+        .map(|column| column.components.iter().map(|id| need(model, *id, height(*id))).max().unwrap_or(0))
+        .collect();
+    let widths = share(&needs, RIGHT - LEFT - gutters.iter().sum::<i32>());
+    let mut lanes = Vec::with_capacity(columns.len());
+    let mut cards = vec![None; model.components.len()];
+    let mut x = LEFT;
+    for (lane, column) in columns.iter().enumerate() {
+        let width = widths[lane];
+        let mut components = column.components.clone();
+        components.sort_by_key(|id| rows.spans[id.index()].row);
+        for id in &components {
+            let y = pitch.top(rows.spans[id.index()].row);
+            cards[id.index()] = Some(card(model, *id, Rect { x, y, width, height: height(*id) }));
+        }
+        lanes.push(Lane { tier: column.tier, x, width, components });
+        x += width + gutters.get(lane).copied().unwrap_or(0);
+    }
+    Placed { lanes, cards: cards.into_iter().flatten().collect(), spans: rows.spans.clone() }
+}
+
+/// How much lower a one-row card stands in `lane`.
+fn stair(rows: &Rows, lane: usize, columns: &[Column], pitch: Pitch) -> i32 {
+    let last = columns.len() - 1;
+    match lane.saturating_sub(rows.spine) {
+        0 => 0,
+        _ if lane == last => 0,
+        1 if lane + 1 < last => pitch.stairs.0,
+        _ => pitch.stairs.1,
+    }
+}
+
+/// Widths in proportion to the needs, adding up to `room`.
+fn share(needs: &[i32], room: i32) -> Vec<i32> {
+    let total: i32 = needs.iter().sum::<i32>().max(1);
+    if total > room {
+        return needs.iter().map(|need| (need * room / total).max(1)).collect();
+    }
+    // What is left over goes half in equal parts, half by need: a narrow lane breathes too.
+    let spare = room - total;
+    let count = needs.len().max(1) as i32;
+    needs.iter().map(|need| need + spare / 2 / count + spare / 2 * need / total).collect()
+}
+
+const fn shape(height: i32) -> Shape {
+    match height {
+        120.. => Shape::Tall,
+        66..120 => Shape::Three,
+        41..66 => Shape::Two,
+        _ => Shape::One,
+    }
+}
+
+/// The width a card would like.
+fn need(model: &Model, id: ComponentId, height: i32) -> i32 {
+    let component = model.component(id);
+    let name = widest(&component.title, 20).min(230) + BADGE;
+    let grid = |room: i32| grid(model, id, Rect { width: room, height, ..Rect::default() });
+    let need = match shape(height) {
+        Shape::Tall => (widest(&component.title, 24).min(240) + BADGE).max(180),
+        Shape::One => name + grid(120).0.width() + PAD,
+        Shape::Two | Shape::Three => match grid(290) {
+            (cells, true) => name.max(LINE + PAD + cells.width()),
+            (cells, false) => name.max(LINE) + PAD + cells.width(),
+        },
+    };
+    need + 2 * PAD
+}
+
+/// The cells of a card, and whether they stand below the name (else beside everything).
+fn grid(model: &Model, id: ComponentId, rect: Rect) -> (Cells, bool) {
+    let component = model.component(id);
+    let fit = |width: i32, height: i32, largest: i32| cells::fit(model, component, width, height, largest);
+    let (inner, height) = (rect.width - 2 * PAD, rect.height);
+    match shape(height) {
+        Shape::Tall => (fit(inner, height - 118, 18), true),
+        Shape::One => (fit((inner - 70).clamp(20, 150), height - 8, 14), false),
+        Shape::Two | Shape::Three => {
+            let below = fit((inner - LINE).max(40), height - 36, 14);
+            if below.size == 14 {
+                return (below, true);
+            }
+            (fit((inner * 2 / 5).max(40), height - 14, 14), false)
+        }
+    }
+}
+
+fn card(model: &Model, id: ComponentId, rect: Rect) -> Card {
+    let (cells, below) = grid(model, id, rect);
+    let inner = rect.width - 2 * PAD;
+    let beside = (inner - cells.width() - PAD).max(0);
+    let shape = shape(rect.height);
+    let (name_width, line_width) = match shape {
+        Shape::Tall => (inner, inner),
+        _ if below => (inner, beside),
+        _ => (beside, beside),
+    };
+    Card { rect, shape, cells, name_width, line_width }
+}

@@ -1,0 +1,110 @@
+//! `/metrics` for Prometheus, and `/healthz` for whoever watches the monitor.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use collector::board::Board;
+use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use serde_json::json;
+use topology::level::Level;
+
+use crate::WebState;
+use crate::respond::Problem;
+
+/// A board older than this means that the collector stands still.
+const STALE_SECONDS: f64 = 10.0;
+
+/// A level as a number: what is worse is higher, except that unseen and paused stand below zero.
+const fn number(level: Level) -> i64 {
+    match level {
+        Level::Green => 0,
+        Level::Yellow => 1,
+        Level::Red => 2,
+        Level::Unknown => -1,
+        Level::Paused => -2,
+    }
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(state): State<WebState>) -> Response {
+    match gather(&state.boards.current(), state.version) {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written").into_response()
+        }
+    }
+}
+
+fn gather(board: &Board, version: &str) -> Result<Vec<u8>, prometheus::Error> {
+    let registry = Registry::new();
+    let levels = "(0 green, 1 yellow, 2 red, -1 unknown, -2 paused)";
+    let component = IntGaugeVec::new(
+        Opts::new("topowatch_component_level", format!("Level of a component {levels}.")),
+        &["component"],
+    )?;
+    let instance = IntGaugeVec::new(
+        Opts::new("topowatch_instance_level", format!("Own level of an instance {levels}.")),
+        &["component", "instance"],
+    )?;
+    let latency = GaugeVec::new(
+        Opts::new("topowatch_probe_latency_seconds", "How long the latest answer of an instance took."),
+        &["component", "instance"],
+    )?;
+    let incidents = IntGauge::new("topowatch_open_incidents", "Incidents that are open.")?;
+    let late = Gauge::new("topowatch_monitor_late_seconds", "How late the latest probes started.")?;
+    let rate = Gauge::new("topowatch_monitor_probes_per_second", "Probes a second over the last ten seconds.")?;
+    let blind = IntGauge::new("topowatch_monitor_blind", "1 when the monitor has lost its own sight.")?;
+    let at = Gauge::new("topowatch_board_timestamp_seconds", "When the board was made, in Unix time.")?;
+    let build = IntGaugeVec::new(Opts::new("topowatch_build_info", "Always 1; the version is a label."), &["version"])?;
+
+    registry.register(Box::new(component.clone()))?;
+    registry.register(Box::new(instance.clone()))?;
+    registry.register(Box::new(latency.clone()))?;
+    registry.register(Box::new(incidents.clone()))?;
+    registry.register(Box::new(late.clone()))?;
+    registry.register(Box::new(rate.clone()))?;
+    registry.register(Box::new(blind.clone()))?;
+    registry.register(Box::new(at.clone()))?;
+    registry.register(Box::new(build.clone()))?;
+
+    for (model, state) in board.model.components.iter().zip(&board.components) {
+        component.with_label_values(&[&model.name]).set(number(state.health.level()));
+    }
+    for (model, state) in board.model.instances.iter().zip(&board.instances) {
+        let labels = [board.model.component(model.component).name.as_str(), model.name.as_str()];
+        instance.with_label_values(&labels).set(number(state.health.level()));
+        if let Some(seconds) = state.latency {
+            latency.with_label_values(&labels).set(seconds.as_secs_f64());
+        }
+    }
+    incidents.set(board.open.len() as i64);
+    late.set(board.monitor.late.as_secs_f64());
+    rate.set(board.monitor.probes_per_second);
+    blind.set(i64::from(board.monitor.blind));
+    at.set(board.at.as_millisecond() as f64 / 1e3);
+    build.with_label_values(&[version]).set(1);
+
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    Ok(text)
+}
+
+/// `GET /healthz`: the monitor's own health, not the platform's.
+pub(crate) async fn healthz(State(state): State<WebState>) -> Response {
+    let board = state.boards.current();
+    let age = (state.clock)().duration_since(board.at).as_secs_f64().max(0.0);
+    let fresh = age < STALE_SECONDS;
+    let status = if fresh { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "ok": fresh,
+        "version": state.version,
+        "board_age_s": age,
+        "sequence": board.sequence,
+        "blind": board.monitor.blind,
+        "late_s": board.monitor.late.as_secs_f64(),
+        "storage": board.monitor.storage,
+    });
+    (status, Json(body)).into_response()
+}

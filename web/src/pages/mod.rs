@@ -1,0 +1,66 @@
+//! The pages that the server renders.
+
+mod incident;
+mod node;
+mod wall;
+
+use askama::Template;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use topology::text::Lang;
+
+use crate::assets;
+use crate::respond::Prefs;
+
+pub(crate) use incident::incident;
+pub(crate) use node::node;
+pub(crate) use wall::wall;
+
+/// What every page needs in its head.
+pub(crate) struct Head {
+    lang: Lang,
+    theme: &'static str,
+    query: &'static str,
+    css: String,
+}
+
+impl Head {
+    fn of(prefs: &Prefs) -> Self {
+        Self { lang: prefs.lang, theme: prefs.theme, query: prefs.query, css: assets::url("wall.css") }
+    }
+
+    fn lang_tag(&self) -> &'static str {
+        match self.lang {
+            Lang::En => "en",
+            Lang::Zh => "zh-Hans",
+        }
+    }
+
+    fn pick<'a>(&self, en: &'a str, zh: &'a str) -> &'a str {
+        match self.lang {
+            Lang::En => en,
+            Lang::Zh => zh,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "missing.html")]
+struct Missing {
+    head: Head,
+}
+
+/// The page for an address that there is none of.
+pub(crate) fn not_found(prefs: &Prefs) -> Response {
+    render(StatusCode::NOT_FOUND, &Missing { head: Head::of(prefs) })
+}
+
+fn render(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

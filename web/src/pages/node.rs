@@ -1,0 +1,238 @@
+//! `GET /nodes/{name}`: one component, or the component of one instance.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use collector::board::Board;
+use topology::graph::DependencyId;
+use topology::level::Level;
+use topology::model::{ComponentId, InstanceId, NodeId, Strength};
+use topology::text::Lang;
+
+use super::{Head, not_found, render};
+use crate::WebState;
+use crate::respond::{Asked, Prefs};
+use crate::view::{Format, root_names};
+
+#[derive(Template)]
+#[template(path = "node.html")]
+struct NodePage {
+    head: Head,
+    name: String,
+    title: String,
+    tier: String,
+    level: &'static str,
+    level_word: &'static str,
+    affected: bool,
+    short: String,
+    words: String,
+    because: Option<Because>,
+    lasting: String,
+    since: String,
+    incidents: Vec<String>,
+    own: &'static str,
+    inherited: String,
+    policy: &'static str,
+    probes: Vec<String>,
+    runbook: Option<String>,
+    sides: [Side; 2],
+    instances: Vec<InstanceRow>,
+    signals: Vec<(String, String)>,
+}
+
+struct Because {
+    number: u32,
+    name: String,
+}
+
+struct Side {
+    title: &'static str,
+    rows: Vec<NodeRow>,
+}
+
+struct NodeRow {
+    name: String,
+    title: String,
+    level: &'static str,
+    strength: &'static str,
+    word: String,
+}
+
+struct InstanceRow {
+    name: String,
+    level: &'static str,
+    word: String,
+    fault: String,
+    words: String,
+    latency: String,
+    since: String,
+    address: String,
+}
+
+/// `GET /nodes/{name}`.
+pub(crate) async fn node(
+    State(state): State<WebState>,
+    Path(name): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let prefs = Prefs::of(&asked, &headers);
+    let board = state.boards.current();
+    let Ok(found) = board.model.find(&name) else { return not_found(&prefs) };
+    let (id, name) = match found {
+        NodeId::Component(id) => (id, board.model.component(id).name.clone()),
+        NodeId::Instance(id) => (board.model.instance(id).component, board.model.instance(id).name.clone()),
+    };
+    let format = Format { lang: prefs.lang, zone: state.zone.clone() };
+    render(StatusCode::OK, &page(&board, id, name, Head::of(&prefs), &format))
+}
+
+fn page(board: &Board, id: ComponentId, name: String, head: Head, format: &Format) -> NodePage {
+    let (component, state, lang) = (board.model.component(id), board.component(id), format.lang);
+    let level = state.health.level();
+    let number = board.number_of(id).unwrap_or(0);
+    let is_root = board.roots().iter().any(|(_, root)| root.culprit.component(&board.model) == Some(id));
+    let because = (number > 0 && !is_root && state.health.is_unhealthy()).then(|| Because {
+        number,
+        name: root_names(board, lang).get(number as usize - 1).cloned().unwrap_or_default(),
+    });
+    let titles = |ids: &[ComponentId]| -> String {
+        let all: Vec<&str> = ids.iter().map(|id| board.model.component(*id).title.get(lang)).collect();
+        all.join(", ")
+    };
+    let words = match state.words.get(lang) {
+        "" if level == Level::Green => format.pick("Answers well.", "应答正常。").to_owned(),
+        words => words.to_owned(),
+    };
+    let concerned = board.open.iter().filter(|incident| {
+        let verdict = &incident.verdict;
+        verdict.affected.iter().any(|a| a.component == id)
+            || verdict.roots.iter().any(|root| root.culprit.component(&board.model) == Some(id))
+    });
+    NodePage {
+        title: component.title.get(lang).to_owned(),
+        tier: component.tier.map(|t| board.model.tiers[t].title.get(lang).to_owned()).unwrap_or_default(),
+        level: level.as_str(),
+        level_word: format.level(level),
+        affected: because.is_some(),
+        short: state.short.get(lang).to_owned(),
+        words,
+        because,
+        lasting: format.ago(state.since, board.at),
+        since: format.time(state.since),
+        incidents: concerned.map(|incident| incident.id.clone()).collect(),
+        own: own_words(board, id, format),
+        inherited: if state.inherited_from.is_empty() {
+            format.pick("nothing", "无").to_owned()
+        } else {
+            format!("{}{}", format.pick("from ", "来自 "), titles(&state.inherited_from))
+        },
+        policy: component.policy.as_str(),
+        probes: component
+            .probes
+            .iter()
+            .map(|probe| {
+                let (every, limit) = (Format::latency(probe.interval), Format::latency(probe.timeout));
+                match lang {
+                    Lang::En => format!("{} every {every}, timeout {limit}", probe.kind.name),
+                    Lang::Zh => format!("{}，间隔 {every}，超时 {limit}", probe.kind.name),
+                }
+            })
+            .collect(),
+        runbook: component.runbook.clone(),
+        sides: [
+            Side {
+                title: format.pick_static("Needs", "它依赖"),
+                rows: rows(board, &board.graph.needs(id), false, format),
+            },
+            Side {
+                title: format.pick_static("Needed by", "谁依赖它"),
+                rows: rows(board, &board.graph.needed_by(id), true, format),
+            },
+        ],
+        instances: component.instance_ids().map(|id| instance(board, id, format)).collect(),
+        signals: signals(board, id),
+        head,
+        name,
+    }
+}
+
+fn own_words(board: &Board, id: ComponentId, format: &Format) -> &'static str {
+    let state = board.component(id);
+    if state.explained_by.is_some() {
+        return format.pick_static("unhealthy, and explained by another", "异常，由其他节点解释");
+    }
+    format.level(state.own.level())
+}
+
+fn rows(board: &Board, dependencies: &[DependencyId], back: bool, format: &Format) -> Vec<NodeRow> {
+    let row = |id: &DependencyId| {
+        let dependency = board.graph.dependency(*id);
+        let other = if back { dependency.from } else { dependency.to };
+        let (component, state) = (board.model.component(other), board.component(other));
+        let word = match state.short.get(format.lang) {
+            "" => format.level(state.health.level()),
+            short => short,
+        };
+        NodeRow {
+            name: component.name.clone(),
+            title: component.title.get(format.lang).to_owned(),
+            level: state.health.level().as_str(),
+            strength: match dependency.strength {
+                Strength::Required => format.pick_static("required", "必需"),
+                Strength::Optional => format.pick_static("optional", "可选"),
+                Strength::Async => format.pick_static("async", "异步"),
+            },
+            word: word.to_owned(),
+        }
+    };
+    dependencies.iter().map(row).collect()
+}
+
+fn instance(board: &Board, id: InstanceId, format: &Format) -> InstanceRow {
+    let (instance, state) = (board.model.instance(id), board.instance(id));
+    let mut word = format.level(state.health.level()).to_owned();
+    if state.flapping {
+        word = format!("{word} · {}", format.pick("flapping", "抖动"));
+    } else if state.suspected {
+        word = format!("{word} · {}", format.pick("suspected", "疑似"));
+    } else if state.explained_by.is_some() {
+        word = format!("{word} · {}", format.pick("explained", "已解释"));
+    }
+    let fault = state.fault.as_ref().map(|fault| match format.lang {
+        Lang::En => fault.kind.short(),
+        Lang::Zh => fault.kind.short_zh(),
+    });
+    InstanceRow {
+        name: instance.name.clone(),
+        level: state.health.level().as_str(),
+        word,
+        fault: fault.unwrap_or_default().to_owned(),
+        words: state.words.get(format.lang).to_owned(),
+        latency: state.latency.map(Format::latency).unwrap_or_default(),
+        since: format.day(state.since, board.at),
+        address: instance.address.to_string(),
+    }
+}
+
+/// Every signal with its largest value, in the unit that its name ends in.
+fn signals(board: &Board, id: ComponentId) -> Vec<(String, String)> {
+    use topology::kind::{Unit, show_value};
+    let mut all: BTreeMap<&str, f64> = BTreeMap::new();
+    for instance in board.model.component(id).instance_ids() {
+        for (name, value) in &board.instance(instance).signals {
+            let worst = all.entry(name).or_insert(*value);
+            *worst = worst.max(*value);
+        }
+    }
+    let unit = |name: &str| match name.split('[').next().unwrap_or(name) {
+        name if name.ends_with("_seconds") => Unit::Seconds,
+        name if name.ends_with("_bytes") => Unit::Bytes,
+        name if name.ends_with("_ratio") => Unit::Ratio,
+        _ => Unit::Count,
+    };
+    all.into_iter().map(|(name, value)| (name.to_owned(), show_value(value, unit(name)))).collect()
+}

@@ -1,0 +1,91 @@
+//! The routes, and serving them until told to stop.
+
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+use crate::respond::{Prefs, Problem, secure};
+use crate::{WebState, api, assets, events, metrics, pages};
+
+/// How long open requests may go on after the shutdown began.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// All routes; event streams end when `shutdown` is cancelled.
+pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
+    Router::new()
+        .route("/", get(pages::wall))
+        .route("/nodes/{name}", get(pages::node))
+        .route("/incidents/{id}", get(pages::incident))
+        .route("/assets/{file}", get(topology_css))
+        .route("/assets/{hash}/{file}", get(asset))
+        .route("/api/v1/health", get(api::health))
+        .route("/api/v1/board", get(api::board))
+        .route("/api/v1/incidents", get(api::incidents))
+        .route("/api/v1/incidents/{id}", get(api::incident))
+        .route("/api/v1/nodes/{name}", get(api::node))
+        .route("/api/v1/topology", get(api::topology))
+        .route("/api/v1/events", get(events::events))
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(metrics::healthz))
+        .fallback(missing)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(Extension(shutdown))
+        // Event streams are left uncompressed by the layer's own rule.
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::new())
+        .layer(map_response(secure))
+        .with_state(state)
+}
+
+/// Serves until `shutdown` is cancelled, then lets open requests end within three seconds.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, state: WebState, shutdown: CancellationToken) -> std::io::Result<()> {
+    let app = router(state, shutdown.clone());
+    let stop = shutdown.clone();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
+    tokio::select! {
+        result = server => result,
+        () = async { shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {
+            tracing::warn!("requests were still open three seconds after the shutdown began; closed them");
+            Ok(())
+        }
+    }
+}
+
+async fn topology_css(State(state): State<WebState>, Path(file): Path<String>) -> Response {
+    let hash = file.strip_prefix("wall-").and_then(|rest| rest.strip_suffix(".css"));
+    match hash.and_then(|hash| state.stage_css(hash)) {
+        Some(stage) => assets::immutable("text/css; charset=utf-8", stage.css.clone().into()),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn asset(Path((hash, file)): Path<(String, String)>) -> Response {
+    assets::serve(&hash, &file).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+}
+
+async fn missing(request: Request) -> Response {
+    let path = request.uri().path();
+    if path.starts_with("/api/") {
+        return Problem::not_found(format!("there is no {path}")).into_response();
+    }
+    pages::not_found(&Prefs::of_request(&request))
+}
+
+async fn not_allowed(request: Request) -> Response {
+    let detail = format!("{} does not take {}", request.uri().path(), request.method());
+    let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response();
+    response.headers_mut().insert(axum::http::header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}

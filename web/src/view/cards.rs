@@ -1,0 +1,173 @@
+//! A card's words and cells.
+
+use std::fmt::Write as _;
+
+use collector::board::Board;
+use serde::Serialize;
+use topology::level::{Health, Level};
+use topology::model::{ComponentId, InstanceId};
+use topology::text::Lang;
+use topology::verdict::Culprit;
+
+use super::{Format, circled, figures};
+use crate::layout::{Card, Layout, Shape};
+
+/// What a card shows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct CardView {
+    /// Its level's word.
+    pub(crate) level: &'static str,
+    /// `root`, `affected`, `own` (unhealthy, and no verdict names it) or nothing.
+    pub(crate) state: &'static str,
+    /// The number of its root, 0 when it has none.
+    pub(crate) number: u32,
+    /// The fault line; `{}` stands for the time since `since`.
+    pub(crate) fault: String,
+    /// When the level of an unseen card began, in milliseconds; 0 for others.
+    pub(crate) since: i64,
+    /// The figures, at most two.
+    pub(crate) figures: Vec<String>,
+    /// One letter an instance, in the layout's order.
+    pub(crate) cells: String,
+    /// All of it as one sentence, for those who listen.
+    pub(crate) label: String,
+}
+
+/// The cards of `board`, by component.
+pub(crate) fn cards(board: &Board, layout: &Layout, format: &Format) -> Vec<CardView> {
+    let names = root_names(board, format.lang);
+    layout
+        .cards
+        .iter()
+        .enumerate()
+        .map(|(i, card)| view(board, ComponentId(i as u32), card, &names, format))
+        .collect()
+}
+
+/// The name of each root for people, in the order of their numbers.
+pub(crate) fn root_names(board: &Board, lang: Lang) -> Vec<String> {
+    board.roots().iter().map(|(_, root)| culprit_name(board, root.culprit, lang)).collect()
+}
+
+/// A culprit's name for people.
+pub(crate) fn culprit_name(board: &Board, culprit: Culprit, lang: Lang) -> String {
+    match culprit {
+        Culprit::Monitor => match lang {
+            Lang::En => "This monitor".to_owned(),
+            Lang::Zh => "监控自身".to_owned(),
+        },
+        Culprit::Edge(id) => {
+            let dependency = &board.model.dependencies[id.index()];
+            let title = |id| board.model.component(id).title.get(lang);
+            format!("{} → {}", title(dependency.from), title(dependency.to))
+        }
+        other => other
+            .component(&board.model)
+            .map_or_else(String::new, |id| board.model.component(id).title.get(lang).to_owned()),
+    }
+}
+
+fn is_root(board: &Board, id: ComponentId) -> bool {
+    board.roots().iter().any(|(_, root)| root.culprit.component(&board.model) == Some(id))
+}
+
+fn view(board: &Board, id: ComponentId, card: &Card, names: &[String], format: &Format) -> CardView {
+    let state = board.component(id);
+    let level = state.health.level();
+    let number = board.number_of(id).unwrap_or(0);
+    let unhealthy = state.health.is_unhealthy();
+    let kind = match (is_root(board, id), number) {
+        (true, _) => "root",
+        (false, 1..) if unhealthy => "affected",
+        _ if unhealthy => "own",
+        _ => "",
+    };
+    let number = if kind == "root" || kind == "affected" { number } else { 0 };
+    let (fault, since) = match level {
+        Level::Unknown => {
+            let words = format.pick("unseen {}", "{}未见");
+            (words.to_owned(), state.since.as_millisecond())
+        }
+        Level::Paused if state.short.en.is_empty() => (format.pick("paused", "维护中").to_owned(), 0),
+        Level::Green if kind != "root" => (String::new(), 0),
+        _ => (fault(board, id, format), 0),
+    };
+    let mut figures = if level == Level::Unknown { Vec::new() } else { figures::figures(board, id, format.lang) };
+    if card.shape == Shape::Two && card.rect.height >= 56 && figures.len() == 2 {
+        let both = figures.join(" · ");
+        if crate::layout::text_width(&both, 18) <= card.line_width {
+            figures = vec![both];
+        }
+    }
+    let cells = card.cells.order.iter().map(|id| letter(board, *id)).collect();
+    let label = label(board, id, number, kind, names, format);
+    CardView { level: level.as_str(), state: kind, number, fault, since, figures, cells, label }
+}
+
+/// The short word, or failing that the dependency whose trouble it has.
+fn fault(board: &Board, id: ComponentId, format: &Format) -> String {
+    let state = board.component(id);
+    let short = state.short.get(format.lang);
+    if !short.is_empty() {
+        return short.to_owned();
+    }
+    match state.inherited_from.first() {
+        Some(from) => {
+            let name = board.model.component(*from).title.get(format.lang);
+            match format.lang {
+                Lang::En => format!("by {name}"),
+                Lang::Zh => format!("因 {name}"),
+            }
+        }
+        None => format.level(state.health.level()).to_owned(),
+    }
+}
+
+fn letter(board: &Board, id: InstanceId) -> char {
+    let state = board.instance(id);
+    match state.health {
+        _ if state.flapping => 'f',
+        Health::Unknown => 'u',
+        Health::Paused => 'z',
+        Health::Red if state.explained_by.is_some() => 'x',
+        Health::Red => 'r',
+        Health::AtRisk | Health::Impaired => 'y',
+        Health::Green if state.suspected => 's',
+        Health::Green if primary(board, id) => 'p',
+        Health::Green => 'g',
+    }
+}
+
+fn primary(board: &Board, id: InstanceId) -> bool {
+    let label = board.model.instance(id).labels.get("role").map(String::as_str);
+    board.instance(id).role.or(label) == Some("primary")
+}
+
+fn label(board: &Board, id: ComponentId, number: u32, kind: &str, names: &[String], format: &Format) -> String {
+    let (component, state) = (board.model.component(id), board.component(id));
+    let mut label = format!("{}, {}", component.title.get(format.lang), format.level(state.health.level()));
+    if state.health.is_unhealthy() {
+        let words = match state.words.get(format.lang) {
+            "" => state.short.get(format.lang),
+            words => words,
+        };
+        if !words.is_empty() {
+            let _ = write!(label, ", {words}");
+        }
+        if kind == "root" {
+            let _ = write!(label, ", {} {}", format.pick("root cause", "根因"), circled(number));
+        } else if let Some(name) = names.get((number as usize).wrapping_sub(1)) {
+            let _ = match format.lang {
+                Lang::En => write!(label, ", because of {name}"),
+                Lang::Zh => write!(label, "，由 {name} 引起"),
+            };
+        }
+        let _ = write!(label, ", {} {}", format.pick("since", "始于"), format.time(state.since));
+    }
+    let (needs, needed) = (board.graph.needs(id).len(), board.graph.needed_by(id).len());
+    let _ = match format.lang {
+        Lang::En => write!(label, "; needs {needs}, needed by {needed}"),
+        Lang::Zh => write!(label, "；依赖 {needs}，被依赖 {needed}"),
+    };
+    label
+}

@@ -1,0 +1,96 @@
+//! The sentence, the second line and the tally.
+
+use collector::board::{Board, Counts};
+use serde::Serialize;
+use topology::level::Level;
+use topology::model::ComponentId;
+use topology::text::Lang;
+
+use super::{Format, Tree};
+use crate::layout::text_width;
+
+/// The head of the page.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Header {
+    /// What colours it: a level's word, `blind` or `starting`.
+    pub(crate) mood: &'static str,
+    /// The sentence.
+    pub(crate) title: String,
+    /// `long` or `longer` when it needs smaller letters.
+    pub(crate) size: &'static str,
+    /// The second line.
+    pub(crate) line: String,
+    /// Components by level.
+    pub(crate) tally: Tree,
+    /// Something is red: the healthy step back.
+    pub(crate) calm: bool,
+    /// New roots, for those who listen.
+    pub(crate) alert: String,
+}
+
+/// The header of `board`.
+pub(crate) fn header(board: &Board, format: &Format) -> Header {
+    let total = board.instances.len();
+    let starting = !board.monitor.blind && board.level == Level::Unknown && board.monitor.seen < total;
+    let (mood, title, line) = if starting {
+        let seen = board.monitor.seen;
+        let title = match format.lang {
+            Lang::En => format!("Looking for the first time: {seen} of {total} seen"),
+            Lang::Zh => format!("首次探测：已见 {seen} / {total}"),
+        };
+        let line = format.pick("Levels follow within seconds.", "数秒内给出各组件状态");
+        ("starting", title, line.to_owned())
+    } else {
+        let mood = if board.monitor.blind { "blind" } else { board.level.as_str() };
+        (mood, board.sentence.get(format.lang).to_owned(), board.advice.get(format.lang).to_owned())
+    };
+    let width = text_width(&title, 46);
+    let size = if width <= 1400 {
+        ""
+    } else if width <= 1700 {
+        "long"
+    } else {
+        "longer"
+    };
+    let alert = board.roots().first().map_or_else(String::new, |_| title.clone());
+    Header { mood, size, line, tally: tally(board.counts()), calm: board.level == Level::Red, alert, title }
+}
+
+/// Levels in the order they are told, worst first.
+pub(crate) const fn in_order(counts: &Counts) -> [(Level, usize); 5] {
+    [
+        (Level::Red, counts.red),
+        (Level::Yellow, counts.yellow),
+        (Level::Unknown, counts.unknown),
+        (Level::Paused, counts.paused),
+        (Level::Green, counts.green),
+    ]
+}
+
+fn tally(counts: Counts) -> Tree {
+    let one = |(level, count): (Level, usize)| {
+        let badge = Tree::of("i", &format!("b {}", level.as_str()), Vec::new());
+        Tree::of("span", "", vec![badge, Tree::Text(count.to_string())]).with("title", level.as_str())
+    };
+    Tree::of("div", "tally", in_order(&counts).into_iter().filter(|(_, n)| *n > 0).map(one).collect())
+}
+
+/// A lane's worst level and its counts in words, for the list: `1 red  3 ok`.
+pub(crate) fn lane(board: &Board, components: &[ComponentId], lang: Lang) -> (&'static str, String) {
+    let levels = components.iter().map(|id| board.component(*id).health.level());
+    let worst = levels.clone().max_by_key(|level| level.rank()).unwrap_or(Level::Unknown);
+    let words: Vec<String> = in_order(&Counts::of(levels))
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(level, count)| match (level, lang) {
+            (Level::Green, Lang::En) => format!("{count} ok"),
+            (level, Lang::En) => format!("{count} {}", level.as_str()),
+            (Level::Green, Lang::Zh) => format!("{count} 正常"),
+            (Level::Red, Lang::Zh) => format!("{count} 红"),
+            (Level::Yellow, Lang::Zh) => format!("{count} 黄"),
+            (Level::Unknown, Lang::Zh) => format!("{count} 未见"),
+            (Level::Paused, Lang::Zh) => format!("{count} 维护"),
+        })
+        .collect();
+    (worst.as_str(), words.join("  "))
+}

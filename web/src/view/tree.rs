@@ -1,0 +1,114 @@
+//! A small piece of a page as data: rendered by the server at first, built by the script afterwards, so
+//! that both make the same nodes from one description. Text is text in both.
+
+use std::fmt::Write as _;
+
+use serde::ser::{Serialize, SerializeSeq, Serializer};
+
+/// An element or a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tree {
+    /// A text, never markup.
+    Text(String),
+    /// A tag, its attributes, its children.
+    Element(&'static str, Vec<(&'static str, String)>, Vec<Tree>),
+}
+
+impl Tree {
+    /// An element with a class; an empty class is left out.
+    pub(crate) fn of(tag: &'static str, class: &str, children: Vec<Self>) -> Self {
+        let attributes = if class.is_empty() { Vec::new() } else { vec![("class", class.to_owned())] };
+        Self::Element(tag, attributes, children)
+    }
+
+    /// An element that holds a text.
+    pub(crate) fn text(tag: &'static str, class: &str, text: impl Into<String>) -> Self {
+        Self::of(tag, class, vec![Self::Text(text.into())])
+    }
+
+    /// The same with one attribute more.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        if let Self::Element(_, attributes, _) = &mut self {
+            attributes.push((name, value.into()));
+        }
+        self
+    }
+
+    /// As HTML, everything escaped; `query` is appended to every link, to keep language and theme.
+    pub(crate) fn html(&self, query: &str) -> String {
+        let mut out = String::new();
+        self.write(&mut out, query);
+        out
+    }
+
+    fn write(&self, out: &mut String, query: &str) {
+        match self {
+            Self::Text(text) => escape(text, out),
+            Self::Element(tag, attributes, children) => {
+                let _ = write!(out, "<{tag}");
+                for (name, value) in attributes {
+                    let _ = write!(out, " {name}=\"");
+                    escape(value, out);
+                    if *name == "href" {
+                        escape(query, out);
+                    }
+                    out.push('"');
+                }
+                out.push('>');
+                for child in children {
+                    child.write(out, query);
+                }
+                let _ = write!(out, "</{tag}>");
+            }
+        }
+    }
+}
+
+fn escape(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+}
+
+/// `"text"` or `["tag", {attributes}, child, ...]`.
+impl Serialize for Tree {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Element(tag, attributes, children) => {
+                let mut list = serializer.serialize_seq(Some(children.len() + 2))?;
+                list.serialize_element(tag)?;
+                let attributes: std::collections::BTreeMap<_, _> = attributes.iter().map(|(k, v)| (k, v)).collect();
+                list.serialize_element(&attributes)?;
+                for child in children {
+                    list.serialize_element(child)?;
+                }
+                list.end()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_in_text_stays_text() {
+        let tree = Tree::text("p", "x", "<b>\"&'").with("title", "\"><script>");
+        assert_eq!(
+            tree.html("?lang=zh"),
+            "<p class=\"x\" title=\"&quot;&gt;&lt;script&gt;\">&lt;b&gt;&quot;&amp;&#39;</p>"
+        );
+        let json = serde_json::to_string(&tree).unwrap();
+        assert_eq!(json, r#"["p",{"class":"x","title":"\"><script>"},"<b>\"&'"]"#);
+    }
+}

@@ -107,23 +107,20 @@ pub(crate) fn connect_timeout(look: &Look<'_>) -> Stop {
     Fault::new(FaultKind::ConnectTimeout, "tcp", &words).into()
 }
 
-/// What a bare second connect tells after a library gave up without saying whether it was connected.
-pub(crate) async fn triage(look: &mut Look<'_>, addresses: &[SocketAddr], reserve: Duration) -> Triage {
+/// What a bare second connect says after a library gave up without telling whether it was connected:
+/// nothing, if this one connects.
+pub(crate) async fn triage(
+    look: &mut Look<'_>,
+    addresses: &[SocketAddr],
+    reserve: Duration,
+) -> Result<(), Stop> {
     let until = (now() + reserve).min(look.deadline());
     match look.stage("tcp", until, connect_any(addresses, until)).await {
-        Ok(Ok(stream)) => Triage::Connected(stream),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Triage::Stopped(connect_timeout(look)),
-        Ok(Err(error)) => Triage::Stopped(io_stop(&error, "tcp")),
-        Err(_late) => Triage::Stopped(connect_timeout(look)),
+        Ok(Ok(_connected)) => Ok(()),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(connect_timeout(look)),
+        Ok(Err(error)) => Err(io_stop(&error, "tcp")),
+        Err(_late) => Err(connect_timeout(look)),
     }
-}
-
-/// The answer of [`triage`].
-pub(crate) enum Triage {
-    /// It connects: what hangs is the server.
-    Connected(TcpStream),
-    /// It does not.
-    Stopped(Stop),
 }
 
 /// What an error of the system means in a stage.

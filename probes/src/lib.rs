@@ -11,8 +11,8 @@ mod look;
 pub mod observation;
 mod prober;
 mod registry;
+mod relay;
 mod spec;
-mod sql;
 mod web;
 
 mod amqp;

@@ -10,7 +10,7 @@ use topology::level::Kind;
 use crate::clock::now;
 use crate::look::{Late, Look, Stop};
 use crate::mysql_faults as faults;
-use crate::spec::{COUNT, EXPECT_ROLE, OUGHT, PASSWORD, RATIO, SECONDS, TOTAL, USER, truth};
+use crate::spec::{CONNECT, COUNT, EXPECT_ROLE, OUGHT, PASSWORD, RATIO, SECONDS, TOTAL, USER, truth};
 
 pub(crate) static SPEC: KindSpec = KindSpec {
     name: "mysql",
@@ -110,6 +110,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             help: "Since it was started. No default: a restart is seen by its probes.",
             ..SECONDS
         },
+        CONNECT,
         TOTAL,
     ],
     labelled: None,
@@ -124,11 +125,16 @@ const TRANSACTIONS: &str = "SELECT COALESCE(MAX(TIMESTAMPDIFF(SECOND, trx_starte
     FROM information_schema.innodb_trx";
 
 pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
-    let mut connection = faults::open(look).await?;
-    let asked = ask(look, &mut connection).await;
+    let (mut connection, mut relay) = faults::open(look).await?;
+    let asked = ask(look, &mut connection).await.map_err(|stop| relay.explain(stop));
     // A connection that timed out or failed is dropped: closing it would wait on the same dead socket.
     if asked.is_ok() {
-        look.close(connection.close()).await;
+        let goodbye = async {
+            let closed = connection.close().await;
+            relay.finish().await;
+            closed
+        };
+        look.close(goodbye).await;
     }
     asked
 }

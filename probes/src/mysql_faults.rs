@@ -1,32 +1,25 @@
 //! Logging in to MySQL or MariaDB, and what their errors mean.
 
-use std::net::SocketAddr;
-
 use secrecy::ExposeSecret;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection};
 use topology::fault::{Fault, FaultKind, Reason};
 
-use crate::dial::{self, Triage};
 use crate::look::{Look, Stop};
-use crate::sql::{self, TRIAGE};
+use crate::relay::{self, Relay};
 
-/// A logged-in connection: the stages `resolve` and `handshake`.
-pub(crate) async fn open(look: &mut Look<'_>) -> Result<MySqlConnection, Stop> {
-    let addresses = dial::resolve(look).await?;
-    let options = options(look);
-    let connecting = sql::connect_any(&addresses, |address| {
-        let options = options.clone().host(&address.ip().to_string()).port(address.port());
-        async move { MySqlConnection::connect_with(&options).await }
-    });
-    let until = look.deadline_less(TRIAGE);
-    match look.stage("handshake", until, connecting).await {
+/// A logged-in connection: the stages `resolve`, `tcp` and `handshake`.
+pub(crate) async fn open(look: &mut Look<'_>) -> Result<(MySqlConnection, Relay), Stop> {
+    let relay = Relay::open(look).await?;
+    let options = options(look).socket(relay.path());
+    let until = look.deadline();
+    match look.stage("handshake", until, MySqlConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => {
             look.put_some("mysql.login_seconds", look.stage_seconds("handshake"));
-            Ok(connection)
+            Ok((connection, relay))
         }
-        Ok(Err(error)) => Err(stop(&error, "handshake")),
-        Err(late) => Err(silent(look, &addresses, late.hung()).await),
+        Ok(Err(error)) => Err(relay.explain(stop(&error, "handshake"))),
+        Err(late) => Err(relay.explain(late.hung())),
     }
 }
 
@@ -35,6 +28,7 @@ fn options(look: &Look<'_>) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
         .ssl_mode(MySqlSslMode::Preferred)
         .statement_cache_capacity(0)
+        .host(&look.address.host)
         .username(probe.text("user").unwrap_or("topowatch"))
         .disable_statement_logging();
     if let Some(database) = probe.text("database") {
@@ -46,20 +40,11 @@ fn options(look: &Look<'_>) -> MySqlConnectOptions {
     options
 }
 
-/// No login in time. A bare connect counts against this host (error 1129 blocks it after
-/// `max_connect_errors`), so it comes only here, after an expiry, and never as the probe itself.
-async fn silent(look: &mut Look<'_>, addresses: &[SocketAddr], hung: Stop) -> Stop {
-    match dial::triage(look, addresses, TRIAGE).await {
-        Triage::Connected(_) => hung,
-        Triage::Stopped(stop) => stop,
-    }
-}
-
 /// What an error means.
 pub(crate) fn stop(error: &sqlx::Error, stage: &'static str) -> Stop {
     match database_error(error) {
         Some(error) => fault(error.number(), error.message(), stage).into(),
-        None => sql::client_stop(error, stage),
+        None => relay::client_stop(error, stage),
     }
 }
 

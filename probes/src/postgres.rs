@@ -8,7 +8,7 @@ use topology::level::Kind;
 use crate::clock::now;
 use crate::look::{Look, Stop};
 use crate::postgres_faults as faults;
-use crate::spec::{COUNT, EXPECT_ROLE, OUGHT, PASSWORD, RATIO, SECONDS, STATE, TOTAL, USER, truth};
+use crate::spec::{CONNECT, COUNT, EXPECT_ROLE, OUGHT, PASSWORD, RATIO, SECONDS, STATE, TOTAL, USER, truth};
 
 pub(crate) static SPEC: KindSpec = KindSpec {
     name: "postgres",
@@ -152,6 +152,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             help: "Since it was started. No default: a restart is seen by its probes.",
             ..SECONDS
         },
+        CONNECT,
         TOTAL,
     ],
     labelled: None,
@@ -191,11 +192,16 @@ SELECT (CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
   (SELECT extract(epoch from now() - last_msg_receipt_time) FROM pg_stat_wal_receiver LIMIT 1)::float8 AS age";
 
 pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
-    let mut connection = faults::open(look).await?;
-    let asked = ask(look, &mut connection).await;
+    let (mut connection, mut relay) = faults::open(look).await?;
+    let asked = ask(look, &mut connection).await.map_err(|stop| relay.explain(stop));
     // A connection that timed out or failed is dropped: closing it would wait on the same dead socket.
     if asked.is_ok() {
-        look.close(connection.close()).await;
+        let goodbye = async {
+            let closed = connection.close().await;
+            relay.finish().await;
+            closed
+        };
+        look.close(goodbye).await;
     }
     asked
 }

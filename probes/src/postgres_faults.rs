@@ -1,40 +1,27 @@
 //! Logging in to PostgreSQL, and what its errors mean.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use topology::fault::{Fault, FaultKind, Reason};
 
-use crate::clock::now;
-use crate::dial::{self, Triage};
 use crate::look::{Look, Stop};
-use crate::sql::{self, TRIAGE};
+use crate::relay::{self, Relay};
 
-/// Asks whether TLS is spoken: answered by a living postmaster with one byte, before any login, without a
-/// line in its log.
-const SSL_REQUEST: [u8; 8] = [0x00, 0x00, 0x00, 0x08, 0x04, 0xd2, 0x16, 0x2f];
-
-/// A logged-in connection: the stages `resolve` and `handshake`.
-pub(crate) async fn open(look: &mut Look<'_>) -> Result<PgConnection, Stop> {
-    let addresses = dial::resolve(look).await?;
-    let options = options(look);
-    let connecting = sql::connect_any(&addresses, |address| {
-        let options = options.clone().host(&address.ip().to_string()).port(address.port());
-        async move { PgConnection::connect_with(&options).await }
-    });
-    let until = look.deadline_less(TRIAGE);
-    match look.stage("handshake", until, connecting).await {
+/// A logged-in connection: the stages `resolve`, `tcp` and `handshake`.
+pub(crate) async fn open(look: &mut Look<'_>) -> Result<(PgConnection, Relay), Stop> {
+    let relay = Relay::open(look).await?;
+    let options = options(look).socket(&relay.dir).port(relay.number);
+    let until = look.deadline();
+    match look.stage("handshake", until, PgConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => {
             look.put_some("postgres.login_seconds", look.stage_seconds("handshake"));
-            Ok(connection)
+            Ok((connection, relay))
         }
-        Ok(Err(error)) => Err(stop(&error, "handshake")),
-        Err(late) => Err(silent(look, &addresses, late.hung()).await),
+        Ok(Err(error)) => Err(relay.explain(stop(&error, "handshake"))),
+        Err(late) => Err(relay.explain(late.hung())),
     }
 }
 
@@ -52,6 +39,7 @@ fn options(look: &Look<'_>) -> PgConnectOptions {
         .ssl_mode(PgSslMode::Prefer)
         .statement_cache_capacity(0)
         .options(limits)
+        .host(&look.address.host)
         .username(probe.text("user").unwrap_or("topowatch"))
         .database(probe.text("database").unwrap_or("postgres"))
         .disable_statement_logging();
@@ -61,33 +49,11 @@ fn options(look: &Look<'_>) -> PgConnectOptions {
     options
 }
 
-/// No login in time: is it the connection, the postmaster, or only the login?
-async fn silent(look: &mut Look<'_>, addresses: &[SocketAddr], hung: Stop) -> Stop {
-    let mut stream = match dial::triage(look, addresses, TRIAGE).await {
-        Triage::Connected(stream) => stream,
-        Triage::Stopped(stop) => return stop,
-    };
-    let until = (now() + TRIAGE).min(look.deadline());
-    let answered = tokio::time::timeout_at(until.into(), ssl_request(&mut stream)).await;
-    match (hung, answered) {
-        (Stop::Fault(fault), Ok(Ok(b'S' | b'N'))) => {
-            let words = format!("{}: the postmaster answers, the login does not", fault.words);
-            Fault::new(FaultKind::Hung, "handshake", &words).into()
-        }
-        (hung, _) => hung,
-    }
-}
-
-async fn ssl_request(stream: &mut TcpStream) -> std::io::Result<u8> {
-    stream.write_all(&SSL_REQUEST).await?;
-    stream.read_u8().await
-}
-
 /// What an error means.
 pub(crate) fn stop(error: &sqlx::Error, stage: &'static str) -> Stop {
     match database_error(error) {
         Some(error) => fault(error.code(), error.message(), stage).into(),
-        None => sql::client_stop(error, stage),
+        None => relay::client_stop(error, stage),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::dial::Names;
 use crate::look::{CLOSE, Look, Stop, seconds};
 use crate::observation::{Observation, Outcome};
 use crate::registry;
+use crate::relay::Relays;
 use crate::web::TlsConfigs;
 
 /// Why no prober could be made.
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     /// Prepared TLS settings.
     pub(crate) tls: TlsConfigs,
+    /// Connections lent to clients that take none.
+    pub(crate) relays: Relays,
     /// Tells this monitor's marks from another one's.
     pub(crate) monitor: String,
     looks: AtomicU64,
@@ -67,7 +70,15 @@ impl Prober {
         let tls = TlsConfigs::new().map_err(|error| ProberError::Tls(error.to_string()))?;
         let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
         let monitor = format!("{random:016x}");
-        Ok(Self { shared: Arc::new(Shared { names: Names::new(), tls, monitor, looks: AtomicU64::new(0) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                names: Names::new(),
+                tls,
+                relays: Relays::default(),
+                monitor,
+                looks: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// One look, inside `probe.timeout` in all. Never panics, never waits longer than the timeout and

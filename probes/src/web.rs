@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use topology::fault::{Fault, FaultKind, Reason};
 
 use crate::clock::now;
-use crate::dial::{self, Triage};
+use crate::dial;
 use crate::look::{Look, Stop, seconds};
 
 /// A health page has no business being larger.
@@ -244,8 +244,8 @@ async fn silent_connect(look: &mut Look<'_>, request: &Request<'_>, addresses: &
     }
     let after = Duration::from_secs_f64(look.stage_seconds("tls").unwrap_or_default());
     match dial::triage(look, addresses, TRIAGE).await {
-        Triage::Connected(_) => hung("tls", after, "no TLS handshake"),
-        Triage::Stopped(stop) => stop,
+        Ok(()) => hung("tls", after, "no TLS handshake"),
+        Err(stop) => stop,
     }
 }
 

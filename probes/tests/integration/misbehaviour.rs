@@ -183,3 +183,16 @@ fn client_threads() -> usize {
     let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
     names.filter(|name| name.starts_with("lapin")).count()
 }
+
+/// A length is reserved and read by the SQL client, whatever it is.
+#[tokio::test]
+async fn a_database_cannot_make_the_monitor_read_without_end() {
+    let databases: [(&str, &[u8], &str); 2] = [
+        ("postgres", b"NR\x7f\xff\xff\xff\0\0\0\x03", "bad_answer handshake too_large"),
+        ("mysql", b"\xff\xff\xff\0", "bad_answer handshake too_large"),
+    ];
+    for (kind, first, expected) in databases {
+        let fake = Fake::endless(first, None).await;
+        assert_eq!(see(kind, fake.port).await, format!("{kind}: {expected}"));
+    }
+}

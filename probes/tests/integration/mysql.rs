@@ -62,7 +62,9 @@ async fn mariadb_is_seen_as_it_is() {
     assert_eq!(found.notes, [""; 0]);
     assert_eq!(found.signals["mysql.role_ok"], 1.0);
     assert_eq!(found.signals["mysql.row_lock_waiting"], 0.0);
-    for signal in ["mysql.select_seconds", "mysql.login_seconds", "mysql.connections_used_ratio"] {
+    for signal in
+        ["mysql.select_seconds", "mysql.login_seconds", "net.connect_seconds", "mysql.connections_used_ratio"]
+    {
         assert!(found.signals[signal] > 0.0, "{signal}");
     }
     assert!(found.signals.contains_key("mysql.oldest_transaction_seconds"));

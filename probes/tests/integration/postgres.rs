@@ -57,7 +57,12 @@ async fn postgres_is_seen_as_it_is() {
     assert_eq!(found.signals["postgres.lock_waiters"], 0.0);
     assert_eq!(found.signals["postgres.syncrep_waiters"], 0.0);
     assert!(found.signals["postgres.connections_used_ratio"] > 0.0);
-    for signal in ["postgres.select_seconds", "postgres.login_seconds", "postgres.uptime_seconds"] {
+    for signal in [
+        "postgres.select_seconds",
+        "postgres.login_seconds",
+        "net.connect_seconds",
+        "postgres.uptime_seconds",
+    ] {
         assert!(found.signals[signal] > 0.0, "{signal}");
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use topology::level::{Health, Level};
-use topology::model::{ComponentId, Model};
+use topology::model::{ComponentId, InstanceId, Model};
 use topology::text::Text;
 use topology::verdict::{Culprit, Suspect, Verdict};
 
+use crate::announce::{Event, Now, Told};
 use crate::clock::between;
 use crate::incident::{Incident, IncidentState, TimelineEntry};
 use crate::sentence;
@@ -29,6 +30,7 @@ pub struct Incidents {
 #[derive(Debug)]
 struct Tracked {
     incident: Incident,
+    told: Told,
     /// Since when none of its roots is unhealthy any more, while others still are.
     recovering: Option<Timestamp>,
 }
@@ -53,13 +55,35 @@ pub struct Present<'a> {
 
 /// What happened to an incident in one step.
 #[derive(Clone, Debug)]
-pub enum Change {
+pub struct Change {
+    /// What.
+    pub what: What,
+    /// The incident as it is now.
+    pub incident: Incident,
+    /// What has been told of it, this step's message included.
+    pub told: Told,
+    /// The message of this step, if there is one.
+    pub message: Option<Event>,
+}
+
+/// The kinds of change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
     /// It is new.
-    Opened(Incident),
-    /// Its cause became clearer, or it got worse.
-    Updated(Incident),
+    Opened,
+    /// Its cause became clearer, it got worse, or it is being told.
+    Updated,
     /// It is over.
-    Resolved(Incident),
+    Resolved,
+}
+
+/// An incident as a database kept it.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The incident.
+    pub incident: Incident,
+    /// What has been told of it.
+    pub told: Told,
 }
 
 impl Incidents {
@@ -78,9 +102,10 @@ impl Incidents {
     }
 
     /// Takes over what a database kept.
-    pub fn restore(open: Vec<Incident>, resolved: Vec<Incident>) -> Self {
-        let open = open.into_iter().map(|incident| Tracked { incident, recovering: None }).collect();
-        Self { open, resolved }
+    pub fn restore(kept: Vec<Kept>, resolved: Vec<Incident>) -> Self {
+        let open =
+            kept.into_iter().map(|Kept { incident, told }| Tracked { incident, told, recovering: None });
+        Self { open: open.collect(), resolved }
     }
 
     /// One step: `new_id` makes the id of an incident that opened at the given time.
@@ -95,29 +120,39 @@ impl Incidents {
             match matched {
                 Some(i) => {
                     claimed[i] = true;
-                    self.open[i].recovering = None;
-                    changes.extend(update(&mut self.open[i].incident, present, group));
+                    let tracked = &mut self.open[i];
+                    tracked.recovering = None;
+                    let changed = update(&mut tracked.incident, present, group);
+                    let message = announce(tracked, present);
+                    if changed || message.is_some() {
+                        changes.push(tracked.change(What::Updated, message));
+                    }
                 }
                 None if worth_opening(present, &group) => {
                     let incident = open(present, group, new_id);
-                    changes.push(Change::Opened(incident.clone()));
-                    self.open.push(Tracked { incident, recovering: None });
+                    let mut tracked =
+                        Tracked { incident, told: Told::nothing(present.now), recovering: None };
+                    let message = announce(&mut tracked, present);
+                    changes.push(tracked.change(What::Opened, message));
+                    self.open.push(tracked);
                     claimed.push(true);
                 }
                 None => {}
             }
         }
-        // What nobody claimed and is not being held is over.
+        // What nobody claimed, is not being held and is seen to be well is over.
         let mut i = 0;
         while i < self.open.len() {
-            if claimed[i] || self.open[i].recovering.is_some() {
+            if claimed[i] || self.open[i].recovering.is_some() || unseen(present, &self.open[i].incident) {
                 i += 1;
                 continue;
             }
             claimed.remove(i);
-            let incident = resolve(self.open.remove(i).incident, present);
-            changes.push(Change::Resolved(incident.clone()));
-            self.resolved.insert(0, incident);
+            let mut tracked = self.open.remove(i);
+            tracked.incident = resolve(tracked.incident, present);
+            let message = tracked.told.end();
+            changes.push(tracked.change(What::Resolved, message));
+            self.resolved.insert(0, tracked.incident);
             self.resolved.truncate(KEEP_RESOLVED);
         }
         changes
@@ -150,6 +185,41 @@ impl Incidents {
             incident.title = sentence::recovering(present.model, roots_of(incident), left.len());
         }
     }
+}
+
+impl Tracked {
+    fn change(&self, what: What, message: Option<Event>) -> Change {
+        Change { what, incident: self.incident.clone(), told: self.told.clone(), message }
+    }
+}
+
+/// The message that is due for an open incident.
+fn announce(tracked: &mut Tracked, present: &Present<'_>) -> Option<Event> {
+    let verdict = &tracked.incident.verdict;
+    let roots: BTreeSet<String> = verdict.roots.iter().map(|root| root.culprit.name(present.model)).collect();
+    let component_red =
+        members(present.model, verdict).iter().any(|c| present.components[c.index()] == Health::Red);
+    let of_root = |root: &Suspect| root.culprit.component(present.model).map(|c| present.model.component(c));
+    let hold = verdict.roots.iter().filter_map(of_root).map(|c| c.interval() * c.confirm.red_after).max();
+    tracked.told.due(&Now {
+        roots: &roots,
+        level: tracked.incident.level,
+        component_red,
+        hold: hold.unwrap_or_default(),
+        at: present.now,
+    })
+}
+
+/// True when a root cause has not been seen for so long (or not yet, after a restart) that nobody can say
+/// that it is well.
+fn unseen(present: &Present<'_>, incident: &Incident) -> bool {
+    let unknown = |id: InstanceId| present.instances[id.index()] == Health::Unknown;
+    incident.verdict.roots.iter().any(|root| match root.culprit {
+        Culprit::Instance(id) => unknown(id),
+        culprit => culprit
+            .component(present.model)
+            .is_some_and(|c| present.model.component(c).instance_ids().any(unknown)),
+    })
 }
 
 fn roots_of(incident: &Incident) -> &[Suspect] {
@@ -311,7 +381,8 @@ fn first_lines(present: &Present<'_>, incident: &Incident) -> Vec<(Timestamp, Te
     lines
 }
 
-fn update(incident: &mut Incident, present: &Present<'_>, group: Verdict) -> Option<Change> {
+/// Takes the new verdict over; true when it says something new.
+fn update(incident: &mut Incident, present: &Present<'_>, group: Verdict) -> bool {
     let culprits =
         |verdict: &Verdict| -> BTreeSet<Culprit> { verdict.roots.iter().map(|r| r.culprit).collect() };
     let (before, after) = (culprits(&incident.verdict), culprits(&group));
@@ -333,7 +404,7 @@ fn update(incident: &mut Incident, present: &Present<'_>, group: Verdict) -> Opt
     incident.title = title;
     incident.advice = advice;
     incident.verdict = group;
-    (before != after || worse).then(|| Change::Updated(incident.clone()))
+    before != after || worse || !newly.is_empty()
 }
 
 fn resolve(mut incident: Incident, present: &Present<'_>) -> Incident {

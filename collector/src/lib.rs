@@ -1,6 +1,8 @@
 //! Schedules probes, confirms levels, keeps the board, history and incidents.
 #![warn(missing_docs)]
 
+pub mod alert;
+pub mod announce;
 pub mod board;
 pub mod clock;
 mod compose;
@@ -9,9 +11,11 @@ pub mod engine;
 pub mod incident;
 pub mod incidents;
 pub mod judge;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod sentence;
+pub mod store;
 #[cfg(test)]
 mod testkit;
 pub mod watch;

@@ -16,12 +16,11 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use topology::model::{Address, Model, Probe};
-use topology::verdict::Culprit;
 
 use crate::board::MonitorState;
 use crate::clock::Clock;
 use crate::engine::{Engine, JobId, NewId};
-use crate::incidents::Change;
+use crate::incidents::{Change, What};
 use crate::schedule::{Due, Schedule, after};
 use crate::watch::{BoardPublisher, BoardWatch, board_channel};
 
@@ -253,12 +252,12 @@ impl Running {
 }
 
 fn log(model: &Model, change: &Change) {
-    let (what, incident) = match change {
-        Change::Opened(incident) => ("opened", incident),
-        Change::Updated(incident) => ("updated", incident),
-        Change::Resolved(incident) => ("resolved", incident),
+    let what = match change.what {
+        What::Opened => "opened",
+        What::Updated => "updated",
+        What::Resolved => "resolved",
     };
-    let roots: Vec<String> =
-        incident.verdict.roots.iter().map(|root| Culprit::name(root.culprit, model)).collect();
+    let incident = &change.incident;
+    let roots: Vec<String> = incident.verdict.roots.iter().map(|root| root.culprit.name(model)).collect();
     tracing::info!(incident.id = %incident.id, incident.roots = ?roots, "incident {what}: {}", incident.title.en);
 }

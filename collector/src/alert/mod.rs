@@ -1,0 +1,6 @@
+//! Telling receivers: messages out of the outbox, in order, at least once.
+
+mod deliver;
+pub(crate) mod message;
+
+pub use deliver::deliver_all;

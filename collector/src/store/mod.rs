@@ -1,0 +1,170 @@
+//! What outlives the process: levels, incidents and messages, in SQLite or PostgreSQL by the same queries.
+//!
+//! Storage trouble never changes a level: the engine hands its changes over and goes on.
+
+mod record;
+mod rows;
+mod write;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyPool, Row};
+use topology::model::Model;
+
+use crate::incident::Incident;
+use crate::incidents::Kept;
+
+pub use record::ConfirmedRecord;
+pub use rows::OutboxRow;
+pub use write::{Batch, LevelChange, NodeLevel};
+
+/// What goes wrong with storage, in words for the page and the log.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL is of no database this can use.
+    #[error("`{0}` is no database URL: write sqlite://FILE or postgres://USER@HOST/NAME")]
+    Url(String),
+    /// The database cannot be opened or brought to its schema.
+    #[error("the database cannot be opened: {0}")]
+    Open(#[source] sqlx::Error),
+    /// A migration failed.
+    #[error("the database cannot be brought to its schema: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A query failed.
+    #[error("{0}")]
+    Query(#[from] sqlx::Error),
+    /// A row cannot be read back.
+    #[error("a row cannot be read back: {0}")]
+    Row(#[from] serde_json::Error),
+}
+
+/// The migrations, oldest first: version, name, text.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "history", include_str!("../../migrations/0001_history.sql"))];
+
+/// Connections at once: one writes, one delivers, one reads.
+const CONNECTIONS: u32 = 3;
+/// A database that does not answer within this is in trouble.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An open database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+}
+
+/// What a database kept over a restart.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Open incidents.
+    pub open: Vec<Kept>,
+    /// The latest resolved ones.
+    pub resolved: Vec<Incident>,
+    /// Levels of nodes with their `since`.
+    pub nodes: Vec<NodeLevel>,
+    /// Confirmed states by instance and probe kind.
+    pub confirmed: Vec<(String, String, ConfirmedRecord)>,
+}
+
+impl Store {
+    /// Opens the database at `url`, made if it is a SQLite file that is missing, and brings it to the schema.
+    ///
+    /// # Errors
+    /// When the URL makes no sense, or the database does not take it.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let sqlite = url.starts_with("sqlite:");
+        if !sqlite && !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
+            return Err(StoreError::Url(without_password(url)));
+        }
+        let with_create = if sqlite && !url.contains("mode=") && !url.contains(":memory:") {
+            format!("{url}{}mode=rwc", if url.contains('?') { '&' } else { '?' })
+        } else {
+            url.to_owned()
+        };
+        let options =
+            AnyConnectOptions::from_str(&with_create).map_err(|_| StoreError::Url(without_password(url)))?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(if url.contains(":memory:") { 1 } else { CONNECTIONS })
+            .acquire_timeout(PATIENCE)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if sqlite {
+                        // Readers beside the writer; a full sync at checkpoints only: a power cut may cost the
+                        // last second of history, never the file.
+                        for pragma in [
+                            "PRAGMA journal_mode = WAL",
+                            "PRAGMA synchronous = NORMAL",
+                            "PRAGMA busy_timeout = 5000",
+                        ] {
+                            sqlx::query(pragma).execute(&mut *connection).await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await
+            .map_err(StoreError::Open)?;
+        let migrations = MIGRATIONS
+            .iter()
+            .map(|(version, name, sql)| {
+                let sql = sqlx::AssertSqlSafe(*sql);
+                Migration::new(
+                    *version,
+                    (*name).into(),
+                    MigrationType::Simple,
+                    sqlx::SqlSafeStr::into_sql_str(sql),
+                    false,
+                )
+            })
+            .collect();
+        Migrator::with_migrations(migrations).run(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// Reads back what a restart needs; nodes that `model` no longer has are left out.
+    ///
+    /// # Errors
+    /// When the database fails or holds what cannot be read.
+    pub async fn restore(&self, model: &Model) -> Result<Restored, StoreError> {
+        let mut restored = Restored::default();
+        for row in sqlx::query("SELECT body FROM incidents WHERE state = 'open' ORDER BY opened_ms")
+            .fetch_all(&self.pool)
+            .await?
+        {
+            restored.open.push(record::read(model, row.try_get::<&str, _>(0)?)?);
+        }
+        let resolved =
+            "SELECT body FROM incidents WHERE state = 'resolved' ORDER BY resolved_ms DESC LIMIT 50";
+        for row in sqlx::query(resolved).fetch_all(&self.pool).await? {
+            restored.resolved.push(record::read(model, row.try_get::<&str, _>(0)?)?.incident);
+        }
+        for row in sqlx::query("SELECT name, level, since_ms FROM nodes").fetch_all(&self.pool).await? {
+            restored.nodes.push(NodeLevel {
+                name: row.try_get(0)?,
+                level: row.try_get(1)?,
+                since_ms: row.try_get(2)?,
+            });
+        }
+        for row in sqlx::query("SELECT instance, probe, detail FROM confirmed").fetch_all(&self.pool).await? {
+            let detail = serde_json::from_str(row.try_get::<&str, _>(2)?)?;
+            restored.confirmed.push((row.try_get(0)?, row.try_get(1)?, detail));
+        }
+        Ok(restored)
+    }
+}
+
+/// A URL that can be shown.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}://…{}", &url[..scheme], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! Incidents and confirmed states as JSON rows, by name: ids change with the file, names do not.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use topology::fault::{Fault, FaultKind};
+use topology::graph::DependencyId;
+use topology::level::{Health, Level};
+use topology::model::{ComponentId, InstanceId, Model, NodeId};
+use topology::text::Text;
+use topology::verdict::{Affected, Culprit, Evidence, Suspect, Verdict};
+
+use super::StoreError;
+use crate::announce::Told;
+use crate::confirm::Tracker;
+use crate::incident::{Incident, IncidentState, TimelineEntry};
+use crate::incidents::Kept;
+use crate::judge::Judged;
+
+#[derive(Serialize, Deserialize)]
+struct TextRecord {
+    en: String,
+    zh: String,
+}
+
+impl TextRecord {
+    fn of(text: &Text) -> Self {
+        Self { en: text.en.clone(), zh: text.zh.clone() }
+    }
+
+    fn back(self) -> Text {
+        Text { en: self.en, zh: self.zh }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct IncidentRecord {
+    id: String,
+    state: String,
+    level: String,
+    opened_at: Timestamp,
+    resolved_at: Option<Timestamp>,
+    title: TextRecord,
+    advice: TextRecord,
+    roots: Vec<SuspectRecord>,
+    suspects: Vec<SuspectRecord>,
+    affected: Vec<AffectedRecord>,
+    explained: Vec<(String, usize)>,
+    timeline: Vec<(Timestamp, TextRecord)>,
+    confirmed_at: Timestamp,
+    messages: u32,
+    told_roots: BTreeSet<String>,
+    told_level: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SuspectRecord {
+    node: String,
+    fault: Option<String>,
+    confidence: f64,
+    evidence: Vec<(String, TextRecord)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AffectedRecord {
+    component: String,
+    health: String,
+    root: usize,
+    over: Vec<String>,
+    because: TextRecord,
+}
+
+/// What one probe of one instance last confirmed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfirmedRecord {
+    health: String,
+    fault: Option<(String, String, String)>,
+    signal: Option<String>,
+    words: (String, String),
+    short: (String, String),
+    since: Timestamp,
+    onset: Option<(Timestamp, Timestamp)>,
+}
+
+const HEALTHS: [(Health, &str); 6] = [
+    (Health::Green, "green"),
+    (Health::AtRisk, "at_risk"),
+    (Health::Impaired, "impaired"),
+    (Health::Red, "red"),
+    (Health::Unknown, "unknown"),
+    (Health::Paused, "paused"),
+];
+
+fn health_word(health: Health) -> String {
+    HEALTHS.iter().find(|(h, _)| *h == health).map_or("unknown", |(_, word)| word).to_owned()
+}
+
+fn health_of(word: &str) -> Health {
+    HEALTHS.iter().find(|(_, w)| *w == word).map_or(Health::Unknown, |(health, _)| *health)
+}
+
+fn level_of(word: &str) -> Level {
+    [Level::Green, Level::Yellow, Level::Red, Level::Paused]
+        .into_iter()
+        .find(|level| level.as_str() == word)
+        .unwrap_or(Level::Unknown)
+}
+
+impl ConfirmedRecord {
+    /// What `tracker` has confirmed.
+    pub fn of(tracker: &Tracker) -> Self {
+        let judged = &tracker.confirmed;
+        Self {
+            health: health_word(judged.health),
+            fault: judged
+                .fault
+                .as_ref()
+                .map(|f| (f.kind.as_str().to_owned(), f.stage.to_owned(), f.words.clone())),
+            signal: judged.signal.clone(),
+            words: (judged.words.en.clone(), judged.words.zh.clone()),
+            short: (judged.short.en.clone(), judged.short.zh.clone()),
+            since: tracker.since,
+            onset: tracker.onset,
+        }
+    }
+
+    /// The state to go on from: level, since and onset.
+    pub fn back(&self) -> (Judged, Timestamp, Option<(Timestamp, Timestamp)>) {
+        let fault = self.fault.as_ref().and_then(|(kind, stage, words)| {
+            let stages = ["resolve", "tcp", "tls", "handshake", "ask", "body", "deep"];
+            let stage = stages.into_iter().find(|known| known == stage).unwrap_or("ask");
+            FaultKind::from_word(kind).map(|kind| Fault::new(kind, stage, words))
+        });
+        let judged = Judged {
+            health: health_of(&self.health),
+            fault,
+            signal: self.signal.clone(),
+            words: Text::new(self.words.0.clone(), self.words.1.clone()),
+            short: Text::new(self.short.0.clone(), self.short.1.clone()),
+        };
+        (judged, self.since, self.onset)
+    }
+}
+
+/// The row of an incident.
+pub(super) fn write(model: &Model, incident: &Incident, told: &Told) -> Result<String, StoreError> {
+    let suspects = |list: &[Suspect]| list.iter().map(|s| suspect_record(model, s)).collect();
+    let verdict = &incident.verdict;
+    let record = IncidentRecord {
+        id: incident.id.clone(),
+        state: incident.state.as_str().to_owned(),
+        level: incident.level.as_str().to_owned(),
+        opened_at: incident.opened_at,
+        resolved_at: incident.resolved_at,
+        title: TextRecord::of(&incident.title),
+        advice: TextRecord::of(&incident.advice),
+        roots: suspects(&verdict.roots),
+        suspects: suspects(&verdict.suspects),
+        affected: verdict.affected.iter().map(|a| affected_record(model, a)).collect(),
+        explained: verdict
+            .explained
+            .iter()
+            .map(|(id, root)| (model.instance(*id).name.clone(), *root))
+            .collect(),
+        timeline: incident.timeline.iter().map(|e| (e.at, TextRecord::of(&e.what))).collect(),
+        confirmed_at: told.confirmed_at,
+        messages: told.messages,
+        told_roots: told.roots.clone(),
+        told_level: told.level.as_str().to_owned(),
+    };
+    Ok(serde_json::to_string(&record)?)
+}
+
+fn suspect_record(model: &Model, suspect: &Suspect) -> SuspectRecord {
+    SuspectRecord {
+        node: suspect.culprit.name(model),
+        fault: suspect.fault.map(|kind| kind.as_str().to_owned()),
+        confidence: suspect.confidence,
+        evidence: suspect.evidence.iter().map(|e| (e.kind.to_owned(), TextRecord::of(&e.text))).collect(),
+    }
+}
+
+fn affected_record(model: &Model, affected: &Affected) -> AffectedRecord {
+    AffectedRecord {
+        component: model.component(affected.component).name.clone(),
+        health: health_word(affected.health),
+        root: affected.root,
+        over: affected.over.iter().map(|edge| Culprit::Edge(*edge).name(model)).collect(),
+        because: TextRecord::of(&affected.because),
+    }
+}
+
+/// An incident back from its row. What the file no longer has is left out of it.
+pub(super) fn read(model: &Model, body: &str) -> Result<Kept, StoreError> {
+    let record: IncidentRecord = serde_json::from_str(body)?;
+    let roots: Vec<Option<Suspect>> = record.roots.into_iter().map(|s| suspect_back(model, s)).collect();
+    // A root that is gone changes the numbers of those behind it.
+    let number = |old: usize| roots.get(old)?.as_ref().map(|_| roots[..old].iter().flatten().count());
+    let affected = record.affected.into_iter().filter_map(|a| {
+        let root = number(a.root)?;
+        Some(Affected {
+            component: component(model, &a.component)?,
+            health: health_of(&a.health),
+            root,
+            over: a.over.iter().filter_map(|name| edge(model, name)).collect(),
+            because: a.because.back(),
+        })
+    });
+    let explained =
+        record.explained.iter().filter_map(|(name, root)| Some((instance(model, name)?, number(*root)?)));
+    let verdict = Verdict {
+        affected: affected.collect(),
+        explained: explained.collect(),
+        suspects: record.suspects.into_iter().filter_map(|s| suspect_back(model, s)).collect(),
+        roots: roots.into_iter().flatten().collect(),
+    };
+    let incident = Incident {
+        id: record.id,
+        state: if record.state == "open" { IncidentState::Open } else { IncidentState::Resolved },
+        level: level_of(&record.level),
+        opened_at: record.opened_at,
+        resolved_at: record.resolved_at,
+        title: record.title.back(),
+        advice: record.advice.back(),
+        verdict,
+        timeline: record
+            .timeline
+            .into_iter()
+            .map(|(at, what)| TimelineEntry { at, what: what.back() })
+            .collect(),
+    };
+    let told = Told {
+        confirmed_at: record.confirmed_at,
+        messages: record.messages,
+        roots: record.told_roots,
+        level: level_of(&record.told_level),
+    };
+    Ok(Kept { incident, told })
+}
+
+fn suspect_back(model: &Model, record: SuspectRecord) -> Option<Suspect> {
+    // Kinds of evidence are a closed list; a word of a later version is shown as plain evidence.
+    let kinds = [
+        "own_fault",
+        "fault",
+        "signal",
+        "witnesses",
+        "own_probe",
+        "dependencies",
+        "onset",
+        "redundancy",
+        "explains",
+        "explained",
+        "against",
+    ];
+    let kind = |word: &str| kinds.into_iter().find(|known| *known == word).unwrap_or("evidence");
+    Some(Suspect {
+        culprit: culprit(model, &record.node)?,
+        fault: record.fault.as_deref().and_then(FaultKind::from_word),
+        confidence: record.confidence,
+        evidence: record
+            .evidence
+            .into_iter()
+            .map(|(word, text)| Evidence { kind: kind(&word), text: text.back() })
+            .collect(),
+    })
+}
+
+fn culprit(model: &Model, name: &str) -> Option<Culprit> {
+    if let Some(edge) = edge(model, name) {
+        return Some(Culprit::Edge(edge));
+    }
+    if name == "monitor" {
+        return Some(Culprit::Monitor);
+    }
+    match exact(model, name)? {
+        NodeId::Component(id) => Some(Culprit::Component(id)),
+        NodeId::Instance(id) => Some(Culprit::Instance(id)),
+    }
+}
+
+/// The node called exactly so: a prefix is for people.
+fn exact(model: &Model, name: &str) -> Option<NodeId> {
+    model.find(name).ok().filter(|node| model.node_name(*node) == name)
+}
+
+fn component(model: &Model, name: &str) -> Option<ComponentId> {
+    model.component_by_name(name)
+}
+
+fn instance(model: &Model, name: &str) -> Option<InstanceId> {
+    match exact(model, name)? {
+        NodeId::Instance(id) => Some(id),
+        NodeId::Component(_) => None,
+    }
+}
+
+fn edge(model: &Model, name: &str) -> Option<DependencyId> {
+    let (from, to) = name.split_once(" -> ")?;
+    let (from, to) = (component(model, from)?, component(model, to)?);
+    model.dependencies.iter().position(|d| d.from == from && d.to == to).map(|i| DependencyId(i as u32))
+}

@@ -1,0 +1,210 @@
+//! Writing: everything of one moment in one transaction, messages with the incident they are of.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::{AnyConnection, AnyPool};
+use topology::model::Model;
+
+use super::record::{self, ConfirmedRecord};
+use super::{Store, StoreError};
+use crate::alert::message;
+use crate::incidents::Change;
+
+/// Level changes held while the database is away, at most; then the oldest go.
+const MAX_HELD_CHANGES: usize = 50_000;
+
+/// What is to be written.
+#[derive(Debug, Default)]
+pub struct Batch {
+    nodes: BTreeMap<String, NodeLevel>,
+    confirmed: BTreeMap<(String, String), ConfirmedRecord>,
+    changes: Vec<LevelChange>,
+    incidents: BTreeMap<String, IncidentRow>,
+    messages: Vec<MessageRow>,
+}
+
+/// A node's level and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeLevel {
+    /// Component or instance.
+    pub name: String,
+    /// The level's word.
+    pub level: String,
+    /// Unix milliseconds.
+    pub since_ms: i64,
+}
+
+/// A node has changed its level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelChange {
+    /// Component or instance.
+    pub node: String,
+    /// When.
+    pub at: Timestamp,
+    /// The new level's word.
+    pub level: String,
+    /// What is wrong, if something is.
+    pub words: String,
+}
+
+#[derive(Debug)]
+struct IncidentRow {
+    state: &'static str,
+    opened_ms: i64,
+    resolved_ms: Option<i64>,
+    body: String,
+}
+
+#[derive(Debug)]
+struct MessageRow {
+    key: String,
+    receiver: String,
+    created_ms: i64,
+    body: String,
+}
+
+impl Batch {
+    /// True when there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+            && self.confirmed.is_empty()
+            && self.changes.is_empty()
+            && self.incidents.is_empty()
+            && self.messages.is_empty()
+    }
+
+    /// Notes a change of level.
+    pub fn level(&mut self, change: LevelChange, since: Timestamp) {
+        let since_ms = since.as_millisecond();
+        let level = NodeLevel { name: change.node.clone(), level: change.level.clone(), since_ms };
+        self.nodes.insert(change.node.clone(), level);
+        self.changes.push(change);
+    }
+
+    /// Notes what a probe has confirmed.
+    pub fn confirmed(&mut self, instance: String, probe: String, record: ConfirmedRecord) {
+        self.confirmed.insert((instance, probe), record);
+    }
+
+    /// Notes an incident as it is now, and its message for each receiver.
+    ///
+    /// # Errors
+    /// When it cannot be put into words of JSON, which is a bug.
+    pub fn incident(&mut self, model: &Model, change: &Change, at: Timestamp) -> Result<(), StoreError> {
+        let incident = &change.incident;
+        let row = IncidentRow {
+            state: incident.state.as_str(),
+            opened_ms: incident.opened_at.as_millisecond(),
+            resolved_ms: incident.resolved_at.map(Timestamp::as_millisecond),
+            body: record::write(model, incident, &change.told)?,
+        };
+        self.incidents.insert(incident.id.clone(), row);
+        if let Some(event) = change.message {
+            let key = format!("{}-{}", incident.id, change.told.messages);
+            let body = message::body(model, incident, event, &key)?;
+            for receiver in &model.receivers {
+                self.messages.push(MessageRow {
+                    key: key.clone(),
+                    receiver: receiver.name.clone(),
+                    created_ms: at.as_millisecond(),
+                    body: body.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a later batch.
+    pub fn append(&mut self, later: Self) {
+        self.nodes.extend(later.nodes);
+        self.confirmed.extend(later.confirmed);
+        self.changes.extend(later.changes);
+        self.incidents.extend(later.incidents);
+        self.messages.extend(later.messages);
+        if self.changes.len() > MAX_HELD_CHANGES {
+            self.changes.drain(..self.changes.len() - MAX_HELD_CHANGES);
+        }
+    }
+}
+
+impl Store {
+    /// Writes `batch` whole or not at all.
+    ///
+    /// # Errors
+    /// When the database does not take it; it can be tried again as it is.
+    pub async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+        let pool: &AnyPool = &self.pool;
+        let mut tx = pool.begin().await?;
+        write_levels(&mut tx, batch).await?;
+        write_incidents(&mut tx, batch).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+async fn write_levels(tx: &mut AnyConnection, batch: &Batch) -> Result<(), StoreError> {
+    for node in batch.nodes.values() {
+        sqlx::query(
+            "INSERT INTO nodes (name, level, since_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (name) DO UPDATE SET level = excluded.level, since_ms = excluded.since_ms",
+        )
+        .bind(node.name.as_str())
+        .bind(node.level.as_str())
+        .bind(node.since_ms)
+        .execute(&mut *tx)
+        .await?;
+    }
+    for ((instance, probe), detail) in &batch.confirmed {
+        sqlx::query(
+            "INSERT INTO confirmed (instance, probe, detail) VALUES ($1, $2, $3) \
+             ON CONFLICT (instance, probe) DO UPDATE SET detail = excluded.detail",
+        )
+        .bind(instance.as_str())
+        .bind(probe.as_str())
+        .bind(serde_json::to_string(detail)?)
+        .execute(&mut *tx)
+        .await?;
+    }
+    for change in &batch.changes {
+        sqlx::query("INSERT INTO level_changes (node, at_ms, level, words) VALUES ($1, $2, $3, $4)")
+            .bind(change.node.as_str())
+            .bind(change.at.as_millisecond())
+            .bind(change.level.as_str())
+            .bind(change.words.as_str())
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn write_incidents(tx: &mut AnyConnection, batch: &Batch) -> Result<(), StoreError> {
+    for (id, row) in &batch.incidents {
+        sqlx::query(
+            "INSERT INTO incidents (id, state, opened_ms, resolved_ms, body) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (id) DO UPDATE SET state = excluded.state, resolved_ms = excluded.resolved_ms, body = excluded.body",
+        )
+        .bind(id.as_str())
+        .bind(row.state)
+        .bind(row.opened_ms)
+        .bind(row.resolved_ms)
+        .bind(row.body.as_str())
+        .execute(&mut *tx)
+        .await?;
+    }
+    for message in &batch.messages {
+        // The next place in this receiver's queue; one writer, so nobody else takes it.
+        sqlx::query(
+            "INSERT INTO outbox (key, receiver, position, created_ms, body, attempts) \
+             SELECT $1, $2, COALESCE(MAX(position), 0) + 1, $3, $4, 0 FROM outbox WHERE receiver = $2 \
+             ON CONFLICT (receiver, key) DO NOTHING",
+        )
+        .bind(message.key.as_str())
+        .bind(message.receiver.as_str())
+        .bind(message.created_ms)
+        .bind(message.body.as_str())
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}

@@ -22,7 +22,10 @@ impl Client {
     /// A client of the server at `url`.
     pub(crate) fn new(url: &str) -> Result<Self> {
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(fail(Exit::Usage, format!("`{url}` is not an http URL: write it as http://127.0.0.1:8440")));
+            return Err(fail(
+                Exit::Usage,
+                format!("`{url}` is not an http URL: write it as http://127.0.0.1:8440"),
+            ));
         }
         // An already installed provider is as good.
         let _already = rustls::crypto::ring::default_provider().install_default();
@@ -44,7 +47,13 @@ impl Client {
             } else {
                 error.without_url().to_string()
             };
-            fail(Exit::Unknown, format!("no answer from {}: {why} (start it with `topowatch serve`, or name it with --url)", self.base))
+            fail(
+                Exit::Unknown,
+                format!(
+                    "no answer from {}: {why} (start it with `topowatch serve`, or name it with --url)",
+                    self.base
+                ),
+            )
         };
         let mut response = self.http.get(format!("{}{path}", self.base)).send().await.map_err(no_answer)?;
         let status = response.status();
@@ -55,8 +64,9 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        let value: Value = serde_json::from_slice(&body)
-            .map_err(|_| fail(Exit::Unknown, format!("{} does not speak topowatch's API ({status})", self.base)))?;
+        let value: Value = serde_json::from_slice(&body).map_err(|_| {
+            fail(Exit::Unknown, format!("{} does not speak topowatch's API ({status})", self.base))
+        })?;
         if status.is_success() {
             return Ok(value);
         }

@@ -89,7 +89,9 @@ fn show_platform(answer: &Value, word: &str) {
     let components = answer["components"].as_array().map(Vec::as_slice).unwrap_or_default();
     let counts: Vec<String> = ["red", "yellow", "unknown", "paused", "green"]
         .into_iter()
-        .filter_map(|level| answer["counts"][level].as_u64().filter(|n| *n > 0).map(|n| format!("{n} {level}")))
+        .filter_map(|level| {
+            answer["counts"][level].as_u64().filter(|n| *n > 0).map(|n| format!("{n} {level}"))
+        })
         .collect();
     output::line(&format!("{} components: {}", components.len(), counts.join(", ")));
     for level in ["red", "yellow", "unknown", "paused"] {

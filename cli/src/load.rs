@@ -19,7 +19,8 @@ pub(crate) fn load(file: &Path) -> Result<(Model, Vec<Diagnostic>), Vec<Diagnost
         }]
     };
     let bytes = std::fs::read(file).map_err(|error| {
-        let help = (error.kind() == std::io::ErrorKind::NotFound).then_some("name the file: `topowatch check FILE`, `topowatch serve -c FILE`");
+        let help = (error.kind() == std::io::ErrorKind::NotFound)
+            .then_some("name the file: `topowatch check FILE`, `topowatch serve -c FILE`");
         at(1, 1, format!("the file cannot be read: {error}"), help)
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {

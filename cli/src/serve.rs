@@ -6,11 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use collector::alert::deliver_all;
 use collector::clock::Clock;
+use collector::journal::Journal;
 use collector::run::Collector;
+use collector::store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::args::ServeArgs;
 use crate::exit::{Exit, fail};
@@ -38,10 +43,17 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let address = listener.local_addr().context("the listener has no address")?;
 
     let (name, components, instances) = (model.name.clone(), model.components.len(), model.instances.len());
+    let model = Arc::new(model);
     let clock = Clock::of_process();
     let prober = probes::Prober::new().context("the probes cannot be set up")?;
-    let (collector, boards) = Collector::new(Arc::new(model), Arc::new(prober), clock, collector::new_incident_id());
+    let store = Store::open(&args.database).await.map_err(|error| fail(Exit::Failed, error.to_string()))?;
+    let kept = store.restore(&model).await.context("what the database kept cannot be read")?;
     let shutdown = CancellationToken::new();
+    let (news, tasks) = (Arc::new(Notify::new()), TaskTracker::new());
+    let journal = Journal::start(store.clone(), Arc::clone(&news), &tasks);
+    deliver_all(&model, &store, &news, clock, &tasks, &shutdown).context("the receivers cannot be set up")?;
+    let (collector, boards) =
+        Collector::new(model, Arc::new(prober), clock, collector::new_incident_id(), kept, Some(journal));
     let collecting = tokio::spawn(collector.run(shutdown.clone()));
     let state = web::WebState::new(boards, collector::clock::now);
     let serving = tokio::spawn(web::serve(listener, state, shutdown.clone()));
@@ -49,7 +61,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
         "topowatch watches {name}: {components} components, {instances} instances, http://{address}"
     ));
 
-    let stopped_by = wait_for_end(collecting, serving, &shutdown).await?;
+    let stopped_by = wait_for_end(collecting, serving, &tasks, &shutdown).await?;
     tracing::info!("{stopped_by}: stopped");
     Ok(Exit::Good)
 }
@@ -58,6 +70,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
 async fn wait_for_end(
     mut collecting: tokio::task::JoinHandle<()>,
     mut serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -78,6 +91,9 @@ async fn wait_for_end(
     let stopping = async {
         let collected = collecting.await;
         let served = serving.await;
+        // The journal is dropped with the collector; what it holds is written now.
+        tasks.close();
+        tasks.wait().await;
         (collected, served)
     };
     tokio::select! {

@@ -67,9 +67,9 @@ async fn by_subject(client: &Client, open: &[Value], subject: &str) -> Result<Op
             node == name
                 || node == component
                 || node.split(" -> ").any(|end| end == component)
-                || board["instances"].as_array().is_some_and(|list| {
-                    list.iter().any(|i| i["name"] == node && i["component"] == component)
-                })
+                || board["instances"]
+                    .as_array()
+                    .is_some_and(|list| list.iter().any(|i| i["name"] == node && i["component"] == component))
         };
         roots.iter().chain(affected).filter_map(|one| one["node"].as_str()).any(instance_of)
     };
@@ -93,8 +93,13 @@ fn render(incident: &Value) -> Vec<String> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut lines = vec![output::bold(&text(&incident["title"]))];
     let since = text(&incident["opened_at"]);
-    let age = incident["duration_s"].as_f64().map(|s| format!(" ({})", output::duration(s))).unwrap_or_default();
-    lines.push(format!("{}  {} since {since}{age}", output::level(&text(&incident["level"])), text(&incident["state"])));
+    let age =
+        incident["duration_s"].as_f64().map(|s| format!(" ({})", output::duration(s))).unwrap_or_default();
+    lines.push(format!(
+        "{}  {} since {since}{age}",
+        output::level(&text(&incident["level"])),
+        text(&incident["state"])
+    ));
     for root in list(&incident["verdict"]["roots"]) {
         let confidence = root["confidence"].as_f64().unwrap_or_default();
         lines.push(String::new());
@@ -119,7 +124,11 @@ fn render(incident: &Value) -> Vec<String> {
         for one in affected {
             let node = text(&one["node"]);
             let pad = " ".repeat(width - node.chars().count());
-            lines.push(format!("  {}  {node}{pad}  {}", output::level(&text(&one["level"])), text(&one["because"])));
+            lines.push(format!(
+                "  {}  {node}{pad}  {}",
+                output::level(&text(&one["level"])),
+                text(&one["because"])
+            ));
         }
     }
     let roots = list(&incident["verdict"]["roots"]);

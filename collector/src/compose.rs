@@ -37,9 +37,13 @@ pub(crate) fn board(engine: &mut Engine, parts: Parts) -> Board {
             *since = (health[i], made_by.unwrap_or(now));
         }
     }
-    for (since, rolled) in engine.component_since.iter_mut().zip(&rolled) {
-        if since.0 != rolled.health {
-            *since = (rolled.health, now);
+    for (i, since) in engine.component_since.iter_mut().enumerate() {
+        if since.0 != rolled[i].health {
+            let kept = engine.kept_since.remove(&model.components[i].name);
+            let word = rolled[i].health.level().as_str();
+            let before =
+                kept.filter(|(level, _)| since.0 == Health::Unknown && level == word).map(|(_, at)| at);
+            *since = (rolled[i].health, before.unwrap_or(now));
         }
     }
     let explained: BTreeMap<InstanceId, Culprit> =

@@ -63,7 +63,12 @@ pub struct Tracker {
     streak: Vec<Look>,
     last_good_started: Option<Timestamp>,
     changes: VecDeque<Timestamp>,
+    /// What was confirmed before a restart, until the first look.
+    kept: Option<Kept>,
 }
+
+/// A confirmed state to go on from: level, since, onset.
+pub type Kept = (Judged, Timestamp, Option<(Timestamp, Timestamp)>);
 
 impl Tracker {
     /// Nothing known yet.
@@ -78,6 +83,14 @@ impl Tracker {
             streak: Vec::new(),
             last_good_started: None,
             changes: VecDeque::new(),
+            kept: None,
+        }
+    }
+
+    /// Goes on from what was confirmed before a restart, with the first look: until then nobody knows.
+    pub fn go_on_from(&mut self, kept: Kept) {
+        if kept.0.health != Health::Unknown {
+            self.kept = Some(kept);
         }
     }
 
@@ -99,6 +112,16 @@ impl Tracker {
             self.last_good_started = Some(look.started);
         }
         self.keep_hung(&mut look.judged);
+        let went_on = self.kept.take().is_some_and(|(confirmed, since, onset)| {
+            (self.confirmed, self.since, self.onset) = (confirmed, since, onset);
+            true
+        });
+        let step = self.weigh(look, green, confirm, interval);
+        // What is known again after a restart is news to the board.
+        if went_on && step == Step::Same { Step::Changed } else { step }
+    }
+
+    fn weigh(&mut self, look: Look, green: bool, confirm: Confirm, interval: Duration) -> Step {
         let (now, at) = (look.judged.health, look.at);
         if self.confirmed.health == Health::Unknown && green {
             // The first good answer after none at all needs no second opinion.
@@ -320,6 +343,27 @@ mod tests {
         assert!(t.flapping);
         fold(&mut t, last + 65, Judged::green());
         assert_eq!((t.flapping, t.health()), (false, Health::Green));
+    }
+
+    #[test]
+    fn lesson_22_a_restart_goes_on_where_it_was() {
+        let mut before = Tracker::new(at(0));
+        fold(&mut before, 1, Judged::green());
+        fold(&mut before, 4, bad(FaultKind::Refused));
+        fold(&mut before, 5, bad(FaultKind::Refused));
+        let kept = (before.confirmed.clone(), before.since, before.onset);
+        let mut t = Tracker::new(at(100));
+        t.go_on_from(kept.clone());
+        assert_eq!(t.health(), Health::Unknown);
+        assert_eq!(fold(&mut t, 101, bad(FaultKind::Refused)), Step::Changed);
+        assert_eq!((t.health(), t.since, t.onset), (Health::Red, at(4), Some((at(1), at(4)))));
+        // Mended meanwhile: green is confirmed as ever.
+        let mut t = Tracker::new(at(100));
+        t.go_on_from(kept);
+        assert_eq!(fold(&mut t, 101, Judged::green()), Step::Suspected);
+        assert_eq!(t.health(), Health::Red);
+        assert_eq!(fold(&mut t, 102, Judged::green()), Step::Changed);
+        assert_eq!(t.health(), Health::Green);
     }
 
     proptest! {

@@ -20,6 +20,7 @@ use crate::compose;
 use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
 use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
+use crate::store::{ConfirmedRecord, Restored};
 
 /// How soon a suspicion is looked at again.
 pub const SECOND_LOOK: Duration = Duration::from_millis(100);
@@ -83,6 +84,10 @@ pub struct Engine {
     /// Since when each instance and component has the level it shows.
     pub(crate) instance_since: Vec<(Health, Timestamp)>,
     pub(crate) component_since: Vec<(Health, Timestamp)>,
+    /// Levels and since of components before a restart, until they are known again.
+    pub(crate) kept_since: BTreeMap<String, (String, Timestamp)>,
+    /// Jobs whose confirmed state has changed since it was last asked for.
+    newly_confirmed: BTreeSet<JobId>,
     new_id: NewId,
     sequence: u64,
     local_errors: u64,
@@ -112,10 +117,45 @@ impl Engine {
             incidents: Incidents::default(),
             instance_since,
             component_since,
+            kept_since: BTreeMap::new(),
+            newly_confirmed: BTreeSet::new(),
             new_id,
             sequence: first_sequence,
             local_errors: 0,
         }
+    }
+
+    /// Goes on from what a database kept.
+    pub fn restore(&mut self, restored: Restored) {
+        self.incidents = Incidents::restore(restored.open, restored.resolved);
+        for node in restored.nodes {
+            if let Ok(since) = Timestamp::from_millisecond(node.since_ms) {
+                self.kept_since.insert(node.name, (node.level, since));
+            }
+        }
+        let kept: BTreeMap<(String, String), _> = restored
+            .confirmed
+            .into_iter()
+            .map(|(instance, probe, record)| ((instance, probe), record))
+            .collect();
+        for (job, state) in self.jobs.iter().zip(&mut self.states) {
+            let name = self.model.instance(job.instance).name.clone();
+            if let Some(record) = kept.get(&(name, job.probe.kind.name.to_owned())) {
+                state.tracker.go_on_from(record.back());
+            }
+        }
+    }
+
+    /// The jobs whose confirmed state has changed since the last call, as they are kept over a restart.
+    pub fn take_confirmed(&mut self) -> Vec<(String, String, ConfirmedRecord)> {
+        std::mem::take(&mut self.newly_confirmed)
+            .into_iter()
+            .map(|job| {
+                let instance = self.model.instance(self.jobs[job].instance).name.clone();
+                let probe = self.jobs[job].probe.kind.name.to_owned();
+                (instance, probe, ConfirmedRecord::of(&self.states[job].tracker))
+            })
+            .collect()
     }
 
     /// The file in force.
@@ -164,6 +204,7 @@ impl Engine {
             Step::Suspected => followup.again.push((job, SECOND_LOOK)),
             Step::Changed => {
                 followup.changed = true;
+                self.newly_confirmed.insert(job);
                 let now = self.own(instance).0;
                 // On a confirmed red, and on every recovery, the neighbours are asked at once: the verdict
                 // stands on fresh answers, and what a cause had broken turns green by itself.

@@ -122,6 +122,10 @@ impl Incidents {
                     claimed[i] = true;
                     let tracked = &mut self.open[i];
                     tracked.recovering = None;
+                    // After a restart not everything has been looked at yet: half a picture is no news.
+                    if unseen(present, &tracked.incident) {
+                        continue;
+                    }
                     let changed = update(&mut tracked.incident, present, group);
                     let message = announce(tracked, present);
                     if changed || message.is_some() {

@@ -10,6 +10,7 @@ pub mod confirm;
 pub mod engine;
 pub mod incident;
 pub mod incidents;
+pub mod journal;
 pub mod judge;
 pub mod report;
 pub mod run;

@@ -9,19 +9,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use probes::Prober;
 use probes::observation::Observation;
 use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use topology::model::{Address, Model, Probe};
+use topology::level::{Health, Level};
+use topology::model::{Address, Model, NodeId, Probe};
+use topology::text::Text;
 
-use crate::board::MonitorState;
+use crate::board::{Board, MonitorState};
 use crate::clock::Clock;
 use crate::engine::{Engine, JobId, NewId};
 use crate::incidents::{Change, What};
+use crate::journal::Journal;
 use crate::schedule::{Due, Schedule, after};
+use crate::store::{Batch, LevelChange, Restored};
 use crate::watch::{BoardPublisher, BoardWatch, board_channel};
 
 /// Looks under way at once, at most. Each takes a socket and little else.
@@ -63,22 +68,27 @@ pub struct Collector {
     clock: Clock,
     looker: Arc<dyn Looker>,
     publisher: BoardPublisher,
+    journal: Option<Journal>,
 }
 
 impl Collector {
-    /// A collector for `model`, and the reading side of its boards.
+    /// A collector for `model`, and the reading side of its boards. `kept` is what a database kept, `journal`
+    /// the way to it.
     pub fn new(
         model: Arc<Model>,
         looker: Arc<dyn Looker>,
         clock: Clock,
         new_id: NewId,
+        kept: Restored,
+        journal: Option<Journal>,
     ) -> (Self, BoardWatch) {
         // A sequence that goes on rising over a restart, so that a page never takes an old board for a new one.
         let first = u64::try_from(clock.now().as_millisecond()).unwrap_or(0);
         let mut engine = Engine::new(model, clock.now(), first, new_id);
+        engine.restore(kept);
         let (board, _) = engine.board(clock.now(), MonitorState::default());
         let (publisher, watch) = board_channel(board);
-        (Self { engine, clock, looker, publisher }, watch)
+        (Self { engine, clock, looker, publisher, journal }, watch)
     }
 
     /// Runs until `shutdown`; looks under way are then dropped.
@@ -97,6 +107,7 @@ impl Collector {
             late: VecDeque::new(),
             publish_at: now + PUBLISH_EVERY,
             changed: false,
+            told: HashMap::new(),
         };
         loop {
             let wake =
@@ -136,6 +147,8 @@ struct Running {
     late: VecDeque<(Instant, Duration)>,
     publish_at: Instant,
     changed: bool,
+    /// The level of each node that the journal has last.
+    told: HashMap<NodeId, Level>,
 }
 
 impl Running {
@@ -239,7 +252,7 @@ impl Running {
             late,
             probes_per_second: self.starts.len() as f64 / RATE_WINDOW.as_secs_f64(),
             seen: 0,
-            storage: None,
+            storage: self.collector.journal.as_ref().and_then(Journal::trouble),
         };
         let at = self.collector.clock.now();
         engine.expire(at);
@@ -247,8 +260,49 @@ impl Running {
         for change in &changes {
             log(engine.model(), change);
         }
+        self.keep(&board, &changes);
         self.collector.publisher.publish(board);
     }
+
+    /// Hands what is new to the journal.
+    fn keep(&mut self, board: &Board, changes: &[Change]) {
+        let confirmed = self.collector.engine.take_confirmed();
+        let Some(journal) = &mut self.collector.journal else { return };
+        let mut batch = Batch::default();
+        for (instance, probe, record) in confirmed {
+            batch.confirmed(instance, probe, record);
+        }
+        for (node, health, since, words) in nodes(board) {
+            if self.told.insert(node, health.level()) == Some(health.level()) {
+                continue;
+            }
+            let name = board.model.node_name(node).to_owned();
+            let level = health.level().as_str().to_owned();
+            batch.level(LevelChange { node: name, at: board.at, level, words: words.en.clone() }, since);
+        }
+        for change in changes {
+            if let Err(error) = batch.incident(&board.model, change, board.at) {
+                tracing::error!(%error, "an incident cannot be put into words");
+            }
+        }
+        journal.add(batch);
+    }
+}
+
+/// Every node with its level, its since and its words.
+fn nodes(board: &Board) -> impl Iterator<Item = (NodeId, Health, Timestamp, &Text)> {
+    let components = board.model.component_ids().map(|id| {
+        let state = board.component(id);
+        (NodeId::Component(id), state.health, state.since, &state.words)
+    });
+    let instances = board.model.instance_ids().map(|id| {
+        let state = board.instance(id);
+        (NodeId::Instance(id), state.health, state.since, &state.words)
+    });
+    // What nobody has seen yet is no change.
+    components
+        .chain(instances)
+        .filter(|(_, health, ..)| *health != Health::Unknown || board.monitor.seen == board.instances.len())
 }
 
 fn log(model: &Model, change: &Change) {

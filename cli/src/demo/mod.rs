@@ -35,7 +35,8 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
     remove(&url_file)?;
     check_port(args.port)?;
 
-    let base_port = if args.dir == Path::new(DEFAULT_DIR) && args.port == DEMO_PORT { None } else { Some("auto") };
+    let base_port =
+        if args.dir == Path::new(DEFAULT_DIR) && args.port == DEMO_PORT { None } else { Some("auto") };
     let platform = Platform::new(&dir)?;
     platform.clear_leftovers().await?;
     platform.set_guard()?;
@@ -92,14 +93,18 @@ async fn watch(
 
 /// What to do with it.
 fn invitation(url: &str, dir: &Path, platform: &Platform) -> Vec<String> {
-    let pid_of = |instance: &str| platform.pid_of(instance).map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
+    let pid_of =
+        |instance: &str| platform.pid_of(instance).map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
     let state = dir.join("state.json");
     vec![
         String::new(),
         format!("  {}", output::bold(&format!("the wall:   {url}"))),
         String::new(),
         "  break something, and watch:".to_owned(),
-        format!("    kill -STOP {}     hangs miniapp-server-3 (kill -CONT mends it)", pid_of("miniapp-server-3")),
+        format!(
+            "    kill -STOP {}     hangs miniapp-server-3 (kill -CONT mends it)",
+            pid_of("miniapp-server-3")
+        ),
         format!("    kill -9 {}        kills the member database", pid_of("member-db-1")),
         format!("    {} up --repair --dir {}   starts again what died", platform.program(), dir.display()),
         format!("  ask:          topowatch why --url {url}"),
@@ -122,9 +127,14 @@ fn lock(dir: &Path) -> Result<File> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(fail(
             Exit::Failed,
-            format!("a demo already runs in {}: stop it, or choose another with DEMO_DIR and DEMO_PORT", dir.display()),
+            format!(
+                "a demo already runs in {}: stop it, or choose another with DEMO_DIR and DEMO_PORT",
+                dir.display()
+            ),
         )),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
     }
 }
 

@@ -85,7 +85,10 @@ impl Platform {
             .await
             .with_context(|| format!("cannot start {}", self.program.display()))?;
         if !status.success() {
-            return Err(fail(Exit::Failed, format!("the platform did not come up ({status}); its logs are in {}", self.dir.display())));
+            return Err(fail(
+                Exit::Failed,
+                format!("the platform did not come up ({status}); its logs are in {}", self.dir.display()),
+            ));
         }
         Ok(())
     }
@@ -104,6 +107,7 @@ impl Platform {
         let text = std::fs::read_to_string(self.dir.join("state.json")).ok()?;
         let state: Value = serde_json::from_str(&text).ok()?;
         let components = state["components"].as_object()?;
-        components.values().filter_map(Value::as_array).flatten().find(|one| one["name"] == instance)?["pid"].as_u64()
+        components.values().filter_map(Value::as_array).flatten().find(|one| one["name"] == instance)?["pid"]
+            .as_u64()
     }
 }

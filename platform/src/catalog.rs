@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scale {
-    /// About 45 processes: everything once or twice, for a laptop.
+    /// About 50 processes: everything once or twice, for a laptop.
     Small,
 }
 
@@ -19,6 +19,12 @@ pub(crate) enum Kind {
     MiniApp,
     Service,
     Oms,
+    /// A line between the stores and the OMS: a TCP relay.
+    Line,
+    PosProxy,
+    Pos,
+    /// Somebody else's service: a stand-in that says so.
+    Outside,
     Postgres,
     MariaDb,
     Redis,
@@ -92,20 +98,38 @@ impl Component {
         }
     }
 
+    /// `telecom` for the first line, `member-db-1` for most.
+    pub(crate) fn instance_name(&self, number: u8) -> String {
+        match (self.kind, number) {
+            (Kind::Line, 1) => TELECOM.to_owned(),
+            (Kind::Line, 2) => MOBILE.to_owned(),
+            _ => format!("{}-{number}", self.name),
+        }
+    }
+
     /// Redis that holds the truth rather than a copy: it must survive a restart.
     pub(crate) fn keeps_data(&self) -> bool {
         self.name == "oms-redis"
     }
 }
 
-/// The lanes of the topology, in the order they are drawn.
+/// Stores of the chain, each with a POS and a kitchen.
+pub(crate) const STORES: i64 = 20;
+/// The line that POS traffic takes.
+pub(crate) const TELECOM: &str = "telecom";
+/// The line it moves to while the other fails.
+pub(crate) const MOBILE: &str = "mobile";
+
+/// The lanes of the topology, in the order they are drawn: what needs something stands left of it.
 pub(crate) const TIERS: &[(&str, &str, &str)] = &[
+    ("clients", "Stores & POS", "门店与 POS"),
     ("access", "Access", "接入层"),
     ("app", "Application", "应用层"),
     ("services", "Services", "基础服务"),
+    ("messaging", "Messaging & OMS", "消息与 OMS"),
     ("cache", "Redis", "Redis"),
     ("data", "Databases", "数据库"),
-    ("messaging", "Messaging & OMS", "消息与 OMS"),
+    ("external", "External", "外部服务"),
 ];
 
 macro_rules! component {
@@ -120,6 +144,9 @@ macro_rules! component {
 /// Every component, in the order they should appear on a wall.
 #[rustfmt::skip]
 pub(crate) const COMPONENTS: &[Component] = &[
+    component!("pos", 14, Pos, "clients", 1, "Store POS", "门店 POS", [required("pos-proxy")]),
+    component!("pos-proxy", 13, PosProxy, "clients", 1, "POS front proxy", "POS 前置代理", [required("pos-line")]),
+    component!("pos-line", 12, Line, "clients", 2, "POS lines", "POS 线路", [required("oms")]),
     component!("gateway", 1, Nginx, "access", 2, "Nginx gateway", "Nginx 网关", [required("miniapp-server")]),
     component!("miniapp-server", 2, MiniApp, "app", 4, "Mini-program server", "小程序服务端", [
         required("store-service"), required("member-service"), required("product-service"),
@@ -135,11 +162,11 @@ pub(crate) const COMPONENTS: &[Component] = &[
     component!("order-service", 6, Service, "services", 2, "Order service", "订单服务",
         [required("order-db"), optional("order-redis"), later("order-mq")]),
     component!("payment-service", 7, Service, "services", 2, "Payment service", "支付服务",
-        [required("payment-db"), optional("payment-redis")]),
+        [required("payment-db"), optional("payment-redis"), required("payment-channel")]),
     component!("coupon-service", 8, Service, "services", 2, "Coupon service", "优惠券服务",
         [required("coupon-db"), optional("coupon-redis")]),
     component!("notification-service", 9, Service, "services", 2, "Notification service", "通知服务",
-        [required("notification-db"), optional("notification-redis")]),
+        [required("notification-db"), optional("notification-redis"), later("wechat")]),
     component!("store-redis", 21, Redis, "cache", 1, "Store Redis", "门店 Redis", []),
     component!("member-redis", 22, Redis, "cache", 1, "Member Redis", "会员 Redis", []),
     component!("product-redis", 23, Redis, "cache", 1, "Product Redis", "商品 Redis", []),
@@ -159,6 +186,8 @@ pub(crate) const COMPONENTS: &[Component] = &[
     component!("order-mq", 10, RabbitMq, "messaging", 1, "Order queue", "订单消息队列", [later("oms")]),
     component!("oms", 11, Oms, "messaging", 2, "OMS", "订单履约 OMS",
         [required("order-mq"), required("oms-db"), required("oms-redis"), later("order-service")]),
+    component!("wechat", 15, Outside, "external", 1, "WeChat (stand-in)", "微信（模拟）", []),
+    component!("payment-channel", 16, Outside, "external", 1, "Payment channel (stand-in)", "支付渠道（模拟）", []),
 ];
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::catalog::Scale;
+use crate::load::Mix;
 use crate::plan::DEFAULT_BASE_PORT;
 use crate::ports::BasePort;
 
@@ -34,6 +36,9 @@ pub(crate) enum Command {
         /// The first of 100 ports, or `auto` for the first free block
         #[arg(long, default_value_t = BasePortArg(BasePort::At(DEFAULT_BASE_PORT)), value_name = "PORT|auto")]
         base_port: BasePortArg,
+        /// How often each store's POS asks for new orders. Once a minute in the story; a demo is in a hurry
+        #[arg(long, default_value = "5s", value_name = "TIME")]
+        poll: Time,
         /// Print the state as JSON instead of progress and a table
         #[arg(long)]
         json: bool,
@@ -45,6 +50,46 @@ pub(crate) enum Command {
     Status {
         #[command(flatten)]
         dir: Dir,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Customers at a fixed rate, through the gateways: latency by step, availability, orders a second
+    Load {
+        #[command(flatten)]
+        dir: Dir,
+        /// Requests a second; they come at this rate however slow the answers are
+        #[arg(long, default_value = "50", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        rate: u32,
+        #[arg(long = "for", default_value = "60s", value_name = "TIME")]
+        length: Time,
+        /// Shares of the steps browse, order, coupon, refresh
+        #[arg(long, default_value_t = Mix::default())]
+        mix: Mix,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Follow every accepted order to its pickup code; exit status 1 when one is lost or doubled
+    Audit {
+        #[command(flatten)]
+        dir: Dir,
+        /// For orders that are still on their way
+        #[arg(long, default_value = "60s", value_name = "TIME")]
+        wait: Time,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Inject one real fault; it is undone at the end, or by Ctrl-C
+    Break {
+        /// Its name, from `break --list`
+        #[arg(required_unless_present = "list")]
+        fault: Option<String>,
+        #[command(flatten)]
+        dir: Dir,
+        #[arg(long = "for", default_value = "30s", value_name = "TIME")]
+        length: Time,
+        /// The faults there are, and what is to blame for each
+        #[arg(long)]
+        list: bool,
         #[arg(long)]
         json: bool,
     },
@@ -77,6 +122,29 @@ pub(crate) enum Command {
         #[command(flatten)]
         dir: Dir,
     },
+}
+
+/// `30s`, `2m`, `500ms`; a bare number is seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Duration);
+
+impl std::str::FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let number: u64 = digits.parse().map_err(|_| "a time like 30s, 2m or 500ms".to_owned())?;
+        let time = match text.get(digits.len()..).unwrap_or_default() {
+            "ms" => Duration::from_millis(number),
+            "s" | "" => Duration::from_secs(number),
+            "m" => Duration::from_secs(number.saturating_mul(60)),
+            unit => return Err(format!("`{unit}` is no unit: write ms, s or m")),
+        };
+        if time.is_zero() || time > Duration::from_hours(24) {
+            return Err("a time from 1ms to one day".to_owned());
+        }
+        Ok(Self(time))
+    }
 }
 
 /// Gives the default its words in `--help`.

@@ -15,6 +15,9 @@ use crate::secrets::Secrets;
 
 pub(crate) const NAME: &str = "ordering-platform";
 
+/// In `--dir`.
+pub(crate) const ACCEPTED: &str = "accepted.log";
+
 /// What does not change from `up` to `down`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Deployment {
@@ -26,6 +29,8 @@ pub(crate) struct Deployment {
     pub(crate) data: PathBuf,
     /// The absolute path of `--dir`.
     pub(crate) dir: PathBuf,
+    /// How often a store's POS asks for new orders.
+    pub(crate) poll_ms: u64,
 }
 
 impl Deployment {
@@ -60,6 +65,11 @@ impl Deployment {
         self.dir.join("logs").join(format!("{instance}.log"))
     }
 
+    /// The orders that clients were told are accepted: one line each, its id and when.
+    pub(crate) fn accepted(&self) -> PathBuf {
+        self.dir.join(ACCEPTED)
+    }
+
     pub(crate) fn marks(&self) -> Marks {
         Marks { id: self.id.clone(), data: self.data.clone(), instance: None }
     }
@@ -74,6 +84,8 @@ impl Deployment {
 pub(crate) struct Running {
     pub(crate) name: String,
     pub(crate) address: String,
+    /// Where it answers for itself: a line's address answers for the far side.
+    pub(crate) health: String,
     /// The main process: nginx's master, the postmaster, `beam.smp`.
     pub(crate) pid: i32,
     /// All processes of the instance when everything had started.

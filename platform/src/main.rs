@@ -1,10 +1,14 @@
 //! The ordering platform: one program that starts, mends and stops it, and is its services.
 
+mod accepted;
+mod audit;
 mod catalog;
 mod cli;
 mod clock;
 mod deploy;
 mod deployment;
+mod faults;
+mod load;
 mod output;
 mod plan;
 mod ports;
@@ -23,6 +27,7 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 use crate::deploy::UpOptions;
 use crate::deployment::Deployment;
+use crate::load::LoadOptions;
 use crate::plan::{DEFAULT_BASE_PORT, Plan};
 
 fn main() -> ExitCode {
@@ -40,12 +45,20 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<u8> {
     match command {
         Command::Up { dir, repair: true, .. } => wait(deploy::repair(&dir.dir)),
-        Command::Up { scale, dir, base_port, json, repair: false } => {
-            wait(deploy::up(&dir.dir, UpOptions { scale, base_port: base_port.0, json }))
+        Command::Up { scale, dir, base_port, json, poll, repair: false } => {
+            wait(deploy::up(&dir.dir, UpOptions { scale, base_port: base_port.0, json, poll: poll.0 }))
         }
         Command::Status { dir, json } => deploy::status(&dir.dir, json),
         Command::Down { dir, when_gone: None } => wait(deploy::down(&dir.dir)),
         Command::Down { dir, when_gone: Some(pid) } => wait(deploy::down_when_gone(&dir.dir, pid)),
+        Command::Load { dir, rate, length, mix, json } => {
+            wait(load::load(&dir.dir, LoadOptions { rate, length: length.0, mix, json }))
+        }
+        Command::Audit { dir, wait: longest, json } => wait(audit::audit(&dir.dir, longest.0, json)),
+        Command::Break { list: true, json, .. } => faults::list(json),
+        Command::Break { fault, dir, length, json, list: false } => {
+            wait(faults::inject(&dir.dir, &fault.unwrap_or_default(), length.0, json))
+        }
         Command::Topology { dir, secrets_prefix } => {
             // Without a deployment: what `up` would start.
             let plan = match Deployment::load(&dir.dir)? {

@@ -4,13 +4,15 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::catalog::{COMPONENTS, Component, Scale};
+use crate::catalog::{COMPONENTS, Component, Kind, Scale};
 
 /// The block used when none is asked for. Below 32768: above it the kernel hands out client ports.
 pub(crate) const DEFAULT_BASE_PORT: u16 = 18_100;
 /// Ports a deployment may use, from its base port on.
 pub(crate) const BLOCK: u16 = 100;
 const LAST_PORT: u16 = 32_767;
+/// From the base port to where the lines answer for themselves.
+const LINES_OWN_PAGES: u16 = 92;
 
 /// One process (with its children) of a component.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Instance {
     /// From 1 on.
     pub(crate) number: u8,
     pub(crate) address: SocketAddrV4,
+    /// Where it answers for itself: its address, except a line, whose address answers for the far side.
+    pub(crate) health: SocketAddrV4,
 }
 
 #[derive(Clone, Debug)]
@@ -40,14 +44,14 @@ impl Plan {
         let instances = COMPONENTS
             .iter()
             .flat_map(|component| {
-                (1..=component.count(scale)).map(move |number| Instance {
-                    name: format!("{}-{number}", component.name),
-                    component,
-                    number,
-                    address: SocketAddrV4::new(
-                        Ipv4Addr::new(127, 10, component.index, number),
-                        base_port + u16::from(component.index),
-                    ),
+                (1..=component.count(scale)).map(move |number| {
+                    let ip = Ipv4Addr::new(127, 10, component.index, number);
+                    let address = SocketAddrV4::new(ip, base_port + u16::from(component.index));
+                    let health = match component.kind {
+                        Kind::Line => SocketAddrV4::new(ip, base_port + LINES_OWN_PAGES),
+                        _ => address,
+                    };
+                    Instance { name: component.instance_name(number), component, number, address, health }
                 })
             })
             .collect();

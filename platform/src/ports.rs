@@ -80,7 +80,12 @@ impl Block {
         let Some(lock) = lock_block(plan.base_port)? else { return Ok(Err(Refusal::HeldByDeployment)) };
         let broker =
             [plan.epmd_port(), plan.dist_port()].map(|port| SocketAddrV4::new([127, 0, 0, 1].into(), port));
-        let all = plan.instances.iter().map(|instance| instance.address).chain(broker);
+        let own_pages = plan
+            .instances
+            .iter()
+            .filter(|instance| instance.health != instance.address)
+            .map(|instance| instance.health);
+        let all = plan.instances.iter().map(|instance| instance.address).chain(own_pages).chain(broker);
         for address in all {
             if TcpListener::bind(address).is_err() {
                 return Ok(Err(Refusal::Taken(address)));

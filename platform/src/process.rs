@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Result};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -84,6 +86,19 @@ impl Process {
             .ok()
             .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
             .unwrap_or_default()
+    }
+
+    /// Sends a signal and says when that is not allowed. One that has ended needs none.
+    pub(crate) fn try_signal(self, signal: Signal) -> Result<()> {
+        if self.life() == Life::Dead {
+            return Ok(());
+        }
+        match kill(Pid::from_raw(self.pid), signal) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error).with_context(|| {
+                format!("cannot send {signal} to process {}: be the user that started the platform", self.pid)
+            }),
+        }
     }
 
     /// Sends a signal, unless the process is gone or its number now belongs to another.

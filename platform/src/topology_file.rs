@@ -61,6 +61,9 @@ fn write_component(
     write_probe(text, component, secrets)?;
     match component.kind {
         Kind::MiniApp => writeln!(text, "    policy: {{ replicas: {{ min_healthy: 50% }} }}")?,
+        Kind::Line => {
+            writeln!(text, "    policy: any                         # one of the two suffices")?;
+        }
         Kind::Postgres if component.is_sharded() => {
             writeln!(text, "    policy: shards                      # the order id modulo 4 says which")?;
         }
@@ -82,6 +85,13 @@ fn write_instances(text: &mut String, component: &Component, instances: &[&Insta
         }
         return Ok(());
     }
+    if component.kind == Kind::Line {
+        writeln!(text, "    instances:")?;
+        for Instance { name, address, .. } in instances {
+            writeln!(text, "      - {{ name: {name}, address: \"{address}\", labels: {{ line: {name} }} }}")?;
+        }
+        return Ok(());
+    }
     let Some(first) = instances.first() else { return Ok(()) };
     let port = first.address.port();
     let [a, b, c, d] = first.address.ip().octets();
@@ -100,7 +110,12 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
              # Through the gateway to a page: what a customer sees.\n      \
              http: {{ path: /api/home, witness: off, slow: {{ yellow: 600ms, red: 1200ms }} }}"
         ),
-        Kind::MiniApp | Kind::Service | Kind::Oms => {
+        Kind::Line => writeln!(
+            text,
+            "    # Through the line to the OMS: what a store sees.\n    \
+             probe: {{ http: {{ path: /health, witness: off, slow: {{ yellow: 500ms, red: 1s }} }} }}"
+        ),
+        Kind::MiniApp | Kind::Service | Kind::Oms | Kind::PosProxy | Kind::Pos | Kind::Outside => {
             writeln!(text, "    probe: {{ http: {{ path: /health/deep, witness: auto }} }}")
         }
         Kind::Redis => {

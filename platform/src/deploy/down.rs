@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::absolute;
 use super::up::{OWNER_FILE, marks};
 use crate::clock;
-use crate::deployment::{Deployment, DirLock};
+use crate::deployment::{ACCEPTED, Deployment, DirLock};
 use crate::output::say;
 use crate::process::{Life, Process};
 
@@ -141,7 +141,7 @@ fn remove(dir: &Path) -> Result<()> {
     if secrets.exists() {
         fs::remove_dir_all(&secrets).with_context(|| format!("cannot remove {}", secrets.display()))?;
     }
-    for name in ["state.json", "topology.yaml", "deployment.json"] {
+    for name in ["state.json", "topology.yaml", ACCEPTED, "deployment.json"] {
         fs::remove_file(dir.join(name)).ok();
     }
     Ok(())

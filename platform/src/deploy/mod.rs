@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 pub(crate) use self::down::{down, down_when_gone};
-pub(crate) use self::repair::repair;
+pub(crate) use self::repair::{mend, repair};
 pub(crate) use self::status::status;
 pub(crate) use self::up::{UpOptions, up};
 

@@ -18,6 +18,18 @@ use crate::servers::{Programs, Site};
 use crate::{ports, privileges};
 
 pub(crate) async fn repair(dir: &Path) -> Result<u8> {
+    let started = mend(dir, None).await?;
+    for words in &started {
+        say(format!("started {words}"));
+    }
+    if started.is_empty() {
+        say("nothing to repair: everything is alive");
+    }
+    Ok(0)
+}
+
+/// Starts again what died, or only these of it. What was started, in words.
+pub(crate) async fn mend(dir: &Path, only: Option<&[String]>) -> Result<Vec<String>> {
     let dir = absolute(dir)?;
     let deployment = Deployment::require(&dir)?;
     let _lock = DirLock::take(&dir)?;
@@ -35,30 +47,31 @@ pub(crate) async fn repair(dir: &Path) -> Result<u8> {
         programs: Programs::find()?,
         deployment,
     };
-    let dead: Vec<&Instance> =
-        site.plan.instances.iter().filter(|instance| is_dead(&state, &instance.name)).collect();
+    let dead: Vec<&Instance> = site
+        .plan
+        .instances
+        .iter()
+        .filter(|instance| only.is_none_or(|names| names.contains(&instance.name)))
+        .filter(|instance| is_dead(&state, &instance.name))
+        .collect();
     for instance in &dead {
         end_remains(&site.deployment.marks_of(&instance.name)).await?;
     }
     let started = start_all(&site, &dead, Data::Kept).await?;
-    for running in &started {
-        say(format!("started {} again at {} (pid {})", running.name, running.address, running.pid));
-    }
+    let mut words: Vec<String> = started
+        .iter()
+        .map(|running| format!("{} again at {} (pid {})", running.name, running.address, running.pid))
+        .collect();
     enter(&mut state, &site, started);
-    let mut nothing_dead = dead.is_empty();
-    if state.helpers.iter().all(|helper| helper.process().life() == Life::Dead) {
+    if only.is_none() && state.helpers.iter().all(|helper| helper.process().life() == Life::Dead) {
         end_remains(&site.deployment.marks_of("traffic")).await?;
         let helper = start_traffic(&site)?;
-        say(format!("started {} again (pid {})", helper.name, helper.pid));
+        words.push(format!("{} again (pid {})", helper.name, helper.pid));
         state.helpers = vec![helper];
-        nothing_dead = false;
     }
     refresh(&mut state);
     state.save()?;
-    if nothing_dead {
-        say("nothing to repair: everything is alive");
-    }
-    Ok(0)
+    Ok(words)
 }
 
 fn is_dead(state: &State, name: &str) -> bool {

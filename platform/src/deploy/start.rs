@@ -111,6 +111,7 @@ fn describe(site: &Site, instance: &Instance, pid: i32) -> Result<Running> {
     Ok(Running {
         name: instance.name.clone(),
         address: instance.address.to_string(),
+        health: instance.health.to_string(),
         pid,
         pids: process::family(pid).iter().map(|process| process.pid).collect(),
         port: instance.address.port(),

@@ -32,6 +32,8 @@ pub(crate) struct UpOptions {
     pub(crate) scale: Scale,
     pub(crate) base_port: BasePort,
     pub(crate) json: bool,
+    /// How often a store's POS asks for new orders.
+    pub(crate) poll: Duration,
 }
 
 /// Starts everything. The number is the exit status: a signal half-way ends what was started.
@@ -90,7 +92,7 @@ async fn start_everything(dir: &Path, options: UpOptions) -> Result<()> {
     let block = Block::reserve(options.scale, options.base_port)?;
     let plan = block.plan.clone();
     let account = privileges::unprivileged()?;
-    let deployment = create(dir, options.scale, plan.base_port)?;
+    let deployment = create(dir, options, plan.base_port)?;
     let secrets = Secrets::generate(dir)?;
     let site = Site { deployment, plan, secrets, account, programs };
     let (first, last) = (site.plan.base_port, site.plan.base_port + crate::plan::BLOCK - 1);
@@ -114,9 +116,10 @@ async fn start_everything(dir: &Path, options: UpOptions) -> Result<()> {
     enter(&mut state, &site, broker);
     enter(&mut state, &site, servers);
 
-    let roles = of_kinds(&site, &[Kind::Service, Kind::Oms, Kind::MiniApp]);
-    let roles = start_all(&site, &roles, Data::Fresh).await?;
-    progress(format!("{} services, OMS and mini-program servers serve", roles.len()));
+    let ours =
+        [Kind::Outside, Kind::Service, Kind::Oms, Kind::MiniApp, Kind::Line, Kind::PosProxy, Kind::Pos];
+    let roles = start_all(&site, &of_kinds(&site, &ours), Data::Fresh).await?;
+    progress(format!("{} services, mini-program servers, OMS, lines and POS serve", roles.len()));
     enter(&mut state, &site, roles);
 
     let gateways = start_all(&site, &of_kinds(&site, &[Kind::Nginx]), Data::Fresh).await?;
@@ -137,10 +140,17 @@ async fn start_everything(dir: &Path, options: UpOptions) -> Result<()> {
     Ok(())
 }
 
-fn create(dir: &Path, scale: Scale, base_port: u16) -> Result<Deployment> {
+fn create(dir: &Path, options: UpOptions, base_port: u16) -> Result<Deployment> {
     let id = Uuid::now_v7().simple().to_string();
     let data = make_data_dir(&id)?;
-    let deployment = Deployment { id, scale, base_port, data, dir: dir.to_owned() };
+    let deployment = Deployment {
+        id,
+        scale: options.scale,
+        base_port,
+        data,
+        dir: dir.to_owned(),
+        poll_ms: options.poll.as_millis() as u64,
+    };
     deployment.save()?;
     Ok(deployment)
 }

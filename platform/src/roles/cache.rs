@@ -124,16 +124,21 @@ impl Redis {
             return Ok(copy);
         }
         let truth = load.await?;
-        if let Ok(text) = serde_json::to_string(&truth) {
+        self.keep(key, &truth).await;
+        Ok(truth)
+    }
+
+    /// A copy for the next who asks.
+    pub(crate) async fn keep<T: Serialize>(&self, key: &str, truth: &T) {
+        if let Ok(text) = serde_json::to_string(truth) {
             // Up to half as long again, so that what was loaded together does not expire together.
             let jitter = RandomState::new().hash_one(key) % (KEEP.as_secs() / 2);
             let keep = KEEP.as_secs() + jitter;
             self.ask::<()>(redis::cmd("SET").arg(key).arg(text).arg("EX").arg(keep)).await.ok();
         }
-        Ok(truth)
     }
 
-    async fn copy<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    pub(crate) async fn copy<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let text: Option<String> = self.ask(redis::cmd("GET").arg(key)).await.ok()?;
         serde_json::from_str(&text?).ok()
     }

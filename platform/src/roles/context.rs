@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -18,6 +19,12 @@ pub(crate) struct Context {
     pub(crate) number: u8,
     pub(crate) component: &'static Component,
     pub(crate) address: SocketAddrV4,
+    /// Where it answers for itself.
+    pub(crate) health: SocketAddrV4,
+    /// A directory of its own that it may write to.
+    pub(crate) home: PathBuf,
+    /// How often a store's POS asks for new orders.
+    pub(crate) poll: Duration,
     pub(crate) plan: Plan,
     pub(crate) redis_password: String,
     app_passwords: HashMap<&'static str, String>,
@@ -41,6 +48,9 @@ impl Context {
             number: found.number,
             component: found.component,
             address: found.address,
+            health: found.health,
+            home: deployment.home(instance),
+            poll: Duration::from_millis(deployment.poll_ms),
             plan,
             redis_password: secrets.redis()?,
             app_passwords,

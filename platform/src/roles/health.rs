@@ -27,7 +27,7 @@ pub(crate) struct Check {
     name: String,
     strength: Strength,
     kind: &'static str,
-    /// By instance where each holds its own part of the data, else one without a name.
+    /// By instance where they are asked one by one, else one without a name.
     parts: Vec<(Option<String>, Call)>,
 }
 
@@ -43,6 +43,12 @@ impl Check {
 
     pub(crate) fn component<P: Ping>(role: &Context, name: &str, target: &Arc<P>) -> Self {
         Self::new(role, name, "component", vec![(None, call(target))])
+    }
+
+    /// Equals of which one is enough, by their names.
+    pub(crate) fn instances<P: Ping>(role: &Context, name: &str, equals: &[(String, Arc<P>)]) -> Self {
+        let parts = equals.iter().map(|(instance, equal)| (Some(instance.clone()), call(equal))).collect();
+        Self::new(role, name, "component", parts)
     }
 
     /// Servers that each hold their own part of the data, by their names.

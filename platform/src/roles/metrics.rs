@@ -1,7 +1,7 @@
 //! `/metrics`: requests by route and status, their times, and what dependencies failed.
 
 use anyhow::Result;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// One registry a process.
 pub(crate) struct Metrics {
@@ -10,6 +10,9 @@ pub(crate) struct Metrics {
     pub(crate) seconds: HistogramVec,
     pub(crate) dependency_failures: IntCounterVec,
     pub(crate) orders: IntCounterVec,
+    pub(crate) messages: IntCounterVec,
+    pub(crate) lines: IntCounterVec,
+    pub(crate) line_in_use: IntGaugeVec,
 }
 
 impl Metrics {
@@ -30,11 +33,20 @@ impl Metrics {
         )?;
         let orders =
             IntCounterVec::new(Opts::new("orders_total", "Orders by what happened to them here"), &["step"])?;
+        let messages =
+            IntCounterVec::new(Opts::new("messages_total", "Messages to outside services"), &["outcome"])?;
+        let lines =
+            IntCounterVec::new(Opts::new("line_requests_total", "Requests by line"), &["line", "outcome"])?;
+        let line_in_use =
+            IntGaugeVec::new(Opts::new("line_in_use", "1 for the line that POS traffic takes"), &["line"])?;
+        registry.register(Box::new(messages.clone()))?;
+        registry.register(Box::new(lines.clone()))?;
+        registry.register(Box::new(line_in_use.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(dependency_failures.clone()))?;
         registry.register(Box::new(orders.clone()))?;
-        Ok(Self { registry, requests, seconds, dependency_failures, orders })
+        Ok(Self { registry, requests, seconds, dependency_failures, orders, messages, lines, line_in_use })
     }
 
     pub(crate) fn text(&self) -> String {

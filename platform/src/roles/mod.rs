@@ -1,4 +1,5 @@
-//! What our own processes do: the mini-program servers, the seven services, the OMS, the light load.
+//! What our own processes do: the mini-program servers, the seven services, the OMS, the lines, the stores'
+//! POS, stand-ins for services of others, the light load.
 
 mod broker;
 mod cache;
@@ -6,13 +7,17 @@ mod context;
 mod coupon;
 mod failure;
 mod health;
+mod line;
 mod metrics;
 mod miniapp;
 mod notification;
 mod oms;
 mod order;
+mod outside;
 mod payment;
 mod peers;
+mod pos;
+mod pos_proxy;
 mod reader;
 mod server;
 mod store;
@@ -24,6 +29,10 @@ use anyhow::{Context as _, Result, bail};
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
+pub(crate) use self::peers::{innermost, read_answer};
+pub(crate) use self::pos::takes;
+pub(crate) use self::server::cancel_on_signal;
+use crate::accepted::Accepted;
 use crate::catalog::Kind;
 use crate::privileges;
 
@@ -36,6 +45,10 @@ pub(crate) fn run(dir: &Path, instance: &str) -> Result<u8> {
         let role = match context.component.kind {
             Kind::MiniApp => miniapp::role(&context)?,
             Kind::Oms => oms::role(&context, &stop)?,
+            Kind::Line => line::role(&context, &stop).await?,
+            Kind::PosProxy => pos_proxy::role(&context, &stop)?,
+            Kind::Pos => pos::role(&context, &stop)?,
+            Kind::Outside => outside::role(&context),
             Kind::Service => match name {
                 "store-service" => reader::role(&context, &reader::STORES)?,
                 "member-service" => reader::role(&context, &reader::MEMBERS)?,
@@ -55,7 +68,8 @@ pub(crate) fn run(dir: &Path, instance: &str) -> Result<u8> {
 /// Keeps a light load on the platform until told to end.
 pub(crate) fn run_traffic(dir: &Path) -> Result<u8> {
     let context = Context::load(dir, "gateway-1")?;
-    start(async move |stop| traffic::run(&context, stop).await)
+    let accepted = Accepted::open(dir)?;
+    start(async move |stop| traffic::run(&context, accepted, stop).await)
 }
 
 fn start(work: impl AsyncFnOnce(CancellationToken) -> Result<()>) -> Result<u8> {

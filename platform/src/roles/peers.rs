@@ -73,6 +73,24 @@ impl Peers {
         self.call(&Method::POST, path, Some(body), WRITE).await
     }
 
+    /// The same when less time is left for it.
+    pub(crate) async fn post_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, Failure> {
+        self.call(&Method::POST, path, Some(body), limit).await
+    }
+
+    pub(crate) async fn get_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        path: &str,
+    ) -> Result<T, Failure> {
+        self.call(&Method::GET, path, None, limit).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: &Method,
@@ -145,16 +163,20 @@ impl Peers {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let mut answer = request.send().await?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            if bytes.len() + chunk.len() > LARGEST_ANSWER {
-                break;
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok((answer.status(), bytes))
+        read_answer(request.send().await?).await
     }
+}
+
+/// Status and body. What is longer than any answer of ours is cut off.
+pub(crate) async fn read_answer(mut answer: reqwest::Response) -> reqwest::Result<(StatusCode, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if bytes.len() + chunk.len() > LARGEST_ANSWER {
+            break;
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok((answer.status(), bytes))
 }
 
 impl Peer {
@@ -170,7 +192,7 @@ fn words_of(body: &[u8]) -> String {
 }
 
 /// "Connection refused" instead of "error sending request for url".
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;

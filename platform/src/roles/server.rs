@@ -39,10 +39,10 @@ pub(crate) async fn serve(context: &Context, role: Role, stop: CancellationToken
         .route("/health/deep", get(move || async move { health.deep().await }))
         .route("/metrics", get(move || async move { metrics.text() }))
         .layer(middleware::from_fn_with_state(Arc::clone(&context.metrics), measure));
-    let listener = TcpListener::bind(context.address)
+    let listener = TcpListener::bind(context.health)
         .await
-        .with_context(|| format!("cannot listen on {}", context.address))?;
-    tracing::info!("{} serves on {}", context.instance, context.address);
+        .with_context(|| format!("cannot listen on {}", context.health))?;
+    tracing::info!("{} serves on {}", context.instance, context.health);
     let end = stop.clone();
     let serving = axum::serve(listener, app).with_graceful_shutdown(async move { end.cancelled().await });
     let give_up = async {
@@ -70,13 +70,16 @@ async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Ne
     response
 }
 
+/// A clean end, whoever asks for it.
 pub(crate) fn cancel_on_signal(stop: &CancellationToken) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let stop = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
             _ = interrupt.recv() => {}
         }
         stop.cancel();

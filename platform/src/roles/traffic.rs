@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::context::Context;
+use super::peers::read_answer;
+use crate::accepted::Accepted;
 
 const EVERY: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// When everything hangs, requests are left out rather than piled up.
 const UNDER_WAY: usize = 50;
 
-pub(crate) async fn run(context: &Context, stop: CancellationToken) -> Result<()> {
+pub(crate) async fn run(context: &Context, accepted: Accepted, stop: CancellationToken) -> Result<()> {
+    let accepted = Arc::new(accepted);
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(PATIENCE)
@@ -39,10 +42,14 @@ pub(crate) async fn run(context: &Context, stop: CancellationToken) -> Result<()
         };
         if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
             let request = request(&client, &format!("http://{gateway}"), count);
+            let accepted = is_order(count).then(|| Arc::clone(&accepted));
             tokio::spawn(async move {
                 // What comes back is the business of whoever watches; a failed one is not repeated.
-                if let Ok(mut answer) = request.send().await {
-                    while let Ok(Some(_)) = answer.chunk().await {}
+                if let Ok(answer) = request.send().await
+                    && let Ok((status, body)) = read_answer(answer).await
+                    && let (true, Some(accepted)) = (status.is_success(), accepted)
+                {
+                    accepted.note(&body);
                 }
                 drop(slot);
             });
@@ -51,11 +58,15 @@ pub(crate) async fn run(context: &Context, stop: CancellationToken) -> Result<()
     }
 }
 
+fn is_order(count: u64) -> bool {
+    count.is_multiple_of(5)
+}
+
 /// The mix of a quiet hour, members and stores in turn.
 fn request(client: &reqwest::Client, gateway: &str, count: u64) -> reqwest::RequestBuilder {
     let (member, store, product) = (count * 7 % 1000 + 1, count * 3 % 20 + 1, count * 11 % 60 + 1);
     match count % 5 {
-        0 => client.post(format!("{gateway}/api/orders")).json(&json!({
+        _ if is_order(count) => client.post(format!("{gateway}/api/orders")).json(&json!({
             "member": member, "store": store, "product": product, "request": Uuid::now_v7().to_string(),
         })),
         1 => client.get(format!("{gateway}/api/menu")),

@@ -9,7 +9,7 @@ use crate::plan::Instance;
 use crate::secrets::{APP_USER, MONITOR_USER};
 
 pub(super) const TEMPLATE: &str = "template-mysql";
-const ADMIN: &str = "admin";
+pub(crate) const ADMIN: &str = "admin";
 /// Small files: eight of these servers share a laptop.
 const SIZES: [&str; 2] = ["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M"];
 

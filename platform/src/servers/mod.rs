@@ -18,6 +18,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use self::mariadb::ADMIN as MYSQL_ADMIN;
 pub(crate) use self::programs::Programs;
 pub(crate) use self::rabbitmq::ORDERS;
 use crate::catalog::Kind;
@@ -74,7 +75,7 @@ pub(crate) async fn prepare(site: &Site, instance: &Instance) -> Result<()> {
         Kind::Redis => redis::configure(site, instance),
         Kind::RabbitMq => rabbitmq::configure(site, instance),
         Kind::Nginx => nginx::configure(site, instance),
-        Kind::MiniApp | Kind::Service | Kind::Oms => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn launch(site: &Site, instance: &Instance) -> Result<Launch> {
         Kind::Redis => redis::launch(site, instance),
         Kind::RabbitMq => rabbitmq::launch(site, instance),
         Kind::Nginx => nginx::launch(site, instance),
-        Kind::MiniApp | Kind::Service | Kind::Oms => roles::launch(site, &["run", &instance.name])?,
+        _ => roles::launch(site, &["run", &instance.name])?,
     })
 }
 
@@ -102,7 +103,7 @@ pub(crate) async fn ask(site: &Site, instance: &Instance) -> Result<()> {
         Kind::Redis => redis::ask(site, instance).await,
         Kind::RabbitMq => rabbitmq::ask(site, instance).await,
         Kind::Nginx => roles::ask(instance, "/stub_status").await,
-        Kind::MiniApp | Kind::Service | Kind::Oms => roles::ask(instance, "/health").await,
+        _ => roles::ask(instance, "/health").await,
     }
 }
 
@@ -110,8 +111,8 @@ pub(crate) async fn ask(site: &Site, instance: &Instance) -> Result<()> {
 pub(crate) async fn ask_deep(instance: &Instance) -> Result<()> {
     match instance.component.kind {
         Kind::Nginx => roles::ask(instance, "/api/home").await,
-        Kind::MiniApp | Kind::Service | Kind::Oms => roles::ask_deep(instance).await,
-        _ => Ok(()),
+        Kind::Postgres | Kind::MariaDb | Kind::Redis | Kind::RabbitMq => Ok(()),
+        _ => roles::ask_deep(instance).await,
     }
 }
 

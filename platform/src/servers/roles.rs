@@ -18,7 +18,7 @@ pub(super) fn launch(site: &Site, role: &[&str]) -> Result<Launch> {
 /// Well means: it and everything it depends on.
 pub(super) async fn ask_deep(instance: &Instance) -> Result<()> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
-    let answer = client.get(format!("http://{}/health/deep", instance.address)).send().await?;
+    let answer = client.get(format!("http://{}/health/deep", instance.health)).send().await?;
     let health: serde_json::Value = answer.json().await?;
     if health.get("status").and_then(serde_json::Value::as_str) != Some("pass") {
         let output =
@@ -30,7 +30,7 @@ pub(super) async fn ask_deep(instance: &Instance) -> Result<()> {
 
 pub(super) async fn ask(instance: &Instance, path: &str) -> Result<()> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
-    let answer = client.get(format!("http://{}{path}", instance.address)).send().await?;
+    let answer = client.get(format!("http://{}{path}", instance.health)).send().await?;
     if !answer.status().is_success() {
         bail!("{path} answers {}", answer.status());
     }

@@ -18,11 +18,12 @@ pub(super) fn of(database: &str) -> Result<&'static str> {
              INSERT INTO products SELECT seq, CONCAT('Coffee ', seq), 900 + seq * 50 FROM seq_1_to_60;"
         }
         "coupon" => {
-            "CREATE TABLE campaigns (id BIGINT PRIMARY KEY, name VARCHAR(80) NOT NULL, left_over BIGINT NOT NULL);
+            "CREATE TABLE campaigns (id BIGINT PRIMARY KEY, name VARCHAR(80) NOT NULL, stock BIGINT NOT NULL,
+                 left_over BIGINT NOT NULL);
              CREATE TABLE coupons (campaign_id BIGINT NOT NULL, member_id BIGINT NOT NULL,
                  claimed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (campaign_id, member_id),
                  KEY (member_id));
-             INSERT INTO campaigns SELECT seq, CONCAT('Campaign ', seq), 1000000 FROM seq_1_to_3;"
+             INSERT INTO campaigns SELECT seq, CONCAT('Campaign ', seq), 1000000, 1000000 FROM seq_1_to_3;"
         }
         "notification" => {
             "CREATE TABLE notifications (id BIGINT AUTO_INCREMENT PRIMARY KEY, member_id BIGINT NOT NULL,
@@ -31,14 +32,14 @@ pub(super) fn of(database: &str) -> Result<&'static str> {
         "oms" => {
             "CREATE TABLE orders (id BIGINT PRIMARY KEY, store_id BIGINT NOT NULL, member_id BIGINT NOT NULL,
                  product_id BIGINT NOT NULL, quantity BIGINT NOT NULL, status VARCHAR(20) NOT NULL,
-                 reported BOOLEAN NOT NULL DEFAULT FALSE,
+                 reported BOOLEAN NOT NULL DEFAULT FALSE, pickup_code VARCHAR(20) NULL,
                  at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, KEY (reported, id));"
         }
         "orders" => {
             "CREATE TABLE orders (id BIGINT PRIMARY KEY, request UUID NOT NULL UNIQUE, member_id BIGINT NOT NULL,
                  store_id BIGINT NOT NULL, product_id BIGINT NOT NULL, quantity BIGINT NOT NULL,
                  amount_fen BIGINT NOT NULL, status TEXT NOT NULL, paid BOOLEAN NOT NULL DEFAULT FALSE,
-                 created_at TIMESTAMPTZ NOT NULL DEFAULT now());
+                 pickup_code TEXT, created_at TIMESTAMPTZ NOT NULL DEFAULT now(), ready_at TIMESTAMPTZ);
              CREATE INDEX ON orders (created_at);
              CREATE TABLE outbox (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id BIGINT NOT NULL,
                  payload TEXT NOT NULL);"

@@ -22,11 +22,9 @@ use crate::support::{Platform, await_until, command, processes_of, read_json, ru
 fn an_order_goes_all_the_way_and_down_leaves_nothing() {
     let platform = Platform::up();
     let order = platform.order(3);
-    await_until("the order on the store's list", || platform.new_orders(3).contains(&order).then_some(()));
-    await_until("the OMS's word at the order service", || {
-        let (_, shown) = platform.get("gateway-2", &format!("/api/orders/{order}"))?;
-        (shown["status"] == "received" && shown["paid"] == true).then_some(())
-    });
+    let shown = platform.await_ready(order);
+    assert_eq!((&shown["store"], &shown["paid"]), (&Value::from(3), &Value::from(true)));
+    assert_eq!(shown["pickup_code"].as_str().unwrap().len(), 5);
 
     let deployment = platform.deployment();
     assert!(processes_of(&deployment).len() > 40);
@@ -134,7 +132,7 @@ fn orders_wait_out_a_dead_broker() {
     });
     assert_eq!(deep["checks"]["order-mq"][0]["status"], "fail");
     platform.repair();
-    await_until("the order on the store's list", || platform.new_orders(4).contains(&order).then_some(()));
+    platform.await_ready(order);
 }
 
 #[test]

@@ -123,12 +123,12 @@ impl Platform {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The new orders of a store, from the OMS's own Redis.
-    pub(crate) fn new_orders(&self, store: i64) -> Vec<i64> {
-        let url = format!("redis://:{}@{}/", self.secret("redis"), self.address("oms-redis-1"));
-        let client = redis::Client::open(url).unwrap();
-        let mut connection = client.get_connection().unwrap();
-        redis::cmd("ZRANGE").arg(format!("store:{store}:new")).arg(0).arg(-1).query(&mut connection).unwrap()
+    /// The order as its customer sees it, once it can be picked up.
+    pub(crate) fn await_ready(&self, order: i64) -> Value {
+        await_until("a pickup code", || {
+            let (_, shown) = self.get("gateway-2", &format!("/api/orders/{order}"))?;
+            (shown["status"] == "ready").then_some(shown)
+        })
     }
 
     /// Places an order, again while the platform is busy; the key makes it one order.

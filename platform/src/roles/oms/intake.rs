@@ -13,13 +13,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::super::broker::Broker;
-use super::super::cache::Redis;
 use super::super::failure::Failure;
 use super::super::health::Ping as _;
 use super::super::metrics::Metrics;
 use super::super::store::MySqlStore;
-use super::list_key;
-use crate::clock;
+use super::lists::Lists;
 use crate::servers::ORDERS;
 
 /// Messages on their way to this instance.
@@ -30,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Intake {
     pub(super) db: Arc<MySqlStore>,
-    pub(super) redis: Arc<Redis>,
+    pub(super) lists: Lists,
     pub(super) broker: Arc<Broker>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) instance: String,
@@ -134,10 +132,6 @@ impl Intake {
             // A late repetition: the store has it already, it must not come onto its list again.
             return Ok(());
         }
-        let key = list_key(order.store);
-        let came = clock::unix_ms();
-        self.redis.ask::<()>(redis::cmd("ZADD").arg(&key).arg("NX").arg(came).arg(order.id)).await?;
-        // Nobody collects yet: only the newest stay on the list.
-        self.redis.ask::<()>(redis::cmd("ZREMRANGEBYRANK").arg(&key).arg(0).arg(-1001)).await
+        self.lists.arrive(order.store, order.id).await
     }
 }

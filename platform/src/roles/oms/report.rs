@@ -28,9 +28,10 @@ async fn report(db: &MySqlStore, orders: &Peers) -> Result<(), Failure> {
     let waiting: Vec<i64> = db
         .within(async {
             let mut connection = db.hold().await?;
-            let waiting = sqlx::query_scalar("SELECT id FROM orders WHERE NOT reported ORDER BY id LIMIT 50")
-                .fetch_all(&mut *connection)
-                .await?;
+            let waiting =
+                sqlx::query_scalar("SELECT id FROM orders WHERE NOT reported ORDER BY id LIMIT 200")
+                    .fetch_all(&mut *connection)
+                    .await?;
             connection.done();
             Ok(waiting)
         })

@@ -13,7 +13,9 @@ use axum::{Json, Router};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::Connection as _;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{Connection as _, Postgres};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -58,6 +60,7 @@ pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> 
         .route("/api/orders/{id}", get(show))
         .route("/api/orders/{id}/paid", post(paid))
         .route("/api/orders/{id}/received", post(received))
+        .route("/api/orders/{id}/ready", post(ready))
         .with_state(Arc::new(Orders { shards, redis, ids, news, metrics }));
     Ok(Role { routes, checks })
 }
@@ -108,6 +111,14 @@ struct Order {
     amount_fen: i64,
     status: String,
     paid: bool,
+    pickup_code: Option<String>,
+}
+
+impl Order {
+    /// Nothing about it changes any more.
+    fn is_final(&self) -> bool {
+        self.paid && self.pickup_code.is_some()
+    }
 }
 
 async fn create(
@@ -129,18 +140,41 @@ async fn create(
 }
 
 async fn show(State(orders): State<Arc<Orders>>, Path(id): Path<i64>) -> Result<Json<Order>, Failure> {
-    orders.redis.read_through(&key(id), orders.read(id)).await.map(Json)
+    if let Some(copy) = orders.redis.copy(&key(id)).await {
+        return Ok(Json(copy));
+    }
+    let order = orders.read(id).await?;
+    // A customer waits for every step of an order: only the last one may be shown from a copy.
+    if order.is_final() {
+        orders.redis.keep(&key(id), &order).await;
+    }
+    Ok(Json(order))
 }
 
 async fn paid(State(orders): State<Arc<Orders>>, Path(id): Path<i64>) -> Result<Json<Value>, Failure> {
-    orders.change(id, "UPDATE orders SET paid = TRUE WHERE id = $1").await
+    orders.change(id, sqlx::query("UPDATE orders SET paid = TRUE WHERE id = $1").bind(id)).await
 }
 
 /// The OMS has it.
 async fn received(State(orders): State<Arc<Orders>>, Path(id): Path<i64>) -> Result<Json<Value>, Failure> {
-    orders
-        .change(id, "UPDATE orders SET status = 'received' WHERE id = $1 AND status IN ('new', 'received')")
-        .await
+    let statement = "UPDATE orders SET status = 'received' WHERE id = $1 AND status IN ('new', 'received')";
+    orders.change(id, sqlx::query(statement).bind(id)).await
+}
+
+#[derive(Deserialize)]
+struct Pickup {
+    code: String,
+}
+
+/// Its store has made it. The first code stands.
+async fn ready(
+    State(orders): State<Arc<Orders>>,
+    Path(id): Path<i64>,
+    Json(pickup): Json<Pickup>,
+) -> Result<Json<Value>, Failure> {
+    let statement = "UPDATE orders SET status = 'ready', pickup_code = COALESCE(pickup_code, $2),
+                         ready_at = COALESCE(ready_at, now()) WHERE id = $1";
+    orders.change(id, sqlx::query(statement).bind(id).bind(pickup.code)).await
 }
 
 fn key(id: i64) -> String {
@@ -201,13 +235,14 @@ impl Orders {
     }
 
     async fn read(&self, id: i64) -> Result<Order, Failure> {
+        type Row = (i64, i64, i64, i64, i64, String, bool, Option<String>);
         let shard = self.shard(shard_of(id))?;
-        let found: Option<(i64, i64, i64, i64, i64, String, bool)> = shard
+        let found: Option<Row> = shard
             .within(async {
                 let mut connection = shard.hold().await?;
                 let found = sqlx::query_as(
-                    "SELECT member_id, store_id, product_id, quantity, amount_fen, status, paid
-                     FROM orders WHERE id = $1",
+                    "SELECT member_id, store_id, product_id, quantity, amount_fen, status, paid,
+                         pickup_code FROM orders WHERE id = $1",
                 )
                 .bind(id)
                 .fetch_optional(&mut *connection)
@@ -216,19 +251,22 @@ impl Orders {
                 Ok(found)
             })
             .await?;
-        let Some((member, store, product, quantity, amount_fen, status, paid)) = found else {
+        let Some((member, store, product, quantity, amount_fen, status, paid, pickup_code)) = found else {
             return Err(Failure::NotFound(format!("there is no order {id}")));
         };
-        Ok(Order { id, member, store, product, quantity, amount_fen, status, paid })
+        Ok(Order { id, member, store, product, quantity, amount_fen, status, paid, pickup_code })
     }
 
-    async fn change(&self, id: i64, statement: &'static str) -> Result<Json<Value>, Failure> {
+    async fn change(
+        &self,
+        id: i64,
+        statement: Query<'static, Postgres, PgArguments>,
+    ) -> Result<Json<Value>, Failure> {
         let shard = self.shard(shard_of(id))?;
         let changed = shard
             .within(async {
                 let mut connection = shard.hold().await?;
-                let changed =
-                    sqlx::query(statement).bind(id).execute(&mut *connection).await?.rows_affected();
+                let changed = statement.execute(&mut *connection).await?.rows_affected();
                 connection.done();
                 Ok(changed)
             })

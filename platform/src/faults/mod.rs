@@ -1,0 +1,90 @@
+//! `break`: one real fault, for a time. It is undone at the end, and by Ctrl-C.
+
+mod inject;
+mod list;
+mod settings;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use self::inject::Injected;
+use self::list::{FAULTS, Fault};
+use crate::clock;
+use crate::deployment::Deployment;
+use crate::output::say;
+use crate::roles::cancel_on_signal;
+
+pub(crate) fn list(as_json: bool) -> Result<u8> {
+    if as_json {
+        let all: Vec<Value> = FAULTS.iter().map(describe).collect();
+        say(serde_json::to_string_pretty(&all)?);
+    } else {
+        for fault in FAULTS {
+            say(format!("{:<26} {}", fault.name, fault.what));
+            say(format!("{:<26} to blame: {}", "", fault.roots.join(" or ")));
+        }
+    }
+    Ok(0)
+}
+
+fn describe(fault: &Fault) -> Value {
+    json!({
+        "fault": fault.name, "what": fault.what, "expected_root": fault.roots,
+        "instances": fault.breakage.instances(),
+    })
+}
+
+pub(crate) async fn inject(dir: &Path, name: &str, length: Duration, as_json: bool) -> Result<u8> {
+    let fault = FAULTS.iter().find(|fault| fault.name == name).with_context(|| {
+        let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+        format!("no fault is called {name}; there are {}", names.join(", "))
+    })?;
+    let dir = std::path::absolute(dir)?;
+    let deployment = Deployment::require(&dir)?;
+    let stop = CancellationToken::new();
+    cancel_on_signal(&stop)?;
+    let mut injected = Injected::new(&dir);
+    if let Err(error) = injected.inject(&deployment, fault).await {
+        injected.undo().await.context("and undoing what was broken failed, too")?;
+        return Err(error);
+    }
+    let began = clock::now();
+    tell(fault, &injected.broken, length, as_json);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(length) => {}
+    }
+    let lasted = clock::now() - began;
+    injected.undo().await.with_context(|| {
+        format!("{name} is not undone: try `ordering-platform up --repair --dir {}`", dir.display())
+    })?;
+    if as_json {
+        say(json!({ "fault": name, "undone": true, "lasted_s": lasted.as_secs_f64() }));
+    } else {
+        say(format!("undone after {:.0} s", lasted.as_secs_f64()));
+    }
+    Ok(0)
+}
+
+fn tell(fault: &Fault, broken: &[Value], length: Duration, as_json: bool) {
+    if as_json {
+        let mut told = describe(fault);
+        if let Some(object) = told.as_object_mut() {
+            object.insert("broken".to_owned(), broken.into());
+            object.insert("for_s".to_owned(), length.as_secs_f64().into());
+        }
+        say(told);
+        return;
+    }
+    say(format!("{}: {}", fault.name, fault.what));
+    for one in broken {
+        say(format!("  {} at {} {} (processes {})", one["name"], one["address"], one["how"], one["pids"])
+            .replace('"', ""));
+    }
+    say(format!("to blame: {}", fault.roots.join(" or ")));
+    say(format!("undone in {} s, or by Ctrl-C", length.as_secs()));
+}

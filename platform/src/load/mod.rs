@@ -1,0 +1,230 @@
+//! `load`: customers at a fixed rate. Open loop: they come when they come, also while the platform is slow,
+//! and a latency counts from the moment a customer came.
+
+mod histogram;
+mod mix;
+mod tally;
+
+use std::collections::VecDeque;
+use std::io::IsTerminal as _;
+use std::net::SocketAddrV4;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub(crate) use self::mix::Mix;
+use self::mix::Step;
+use self::tally::{Outcome, Tally};
+use crate::accepted::Accepted;
+use crate::catalog::STORES;
+use crate::clock;
+use crate::deployment::Deployment;
+use crate::output::say;
+use crate::roles::{cancel_on_signal, innermost, read_answer};
+
+/// Requests under way. What comes on top is shed, and counted.
+const UNDER_WAY: usize = 512;
+const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(1);
+const TELL_EVERY: Duration = Duration::from_secs(5);
+/// Orders that customers still look after.
+const REMEMBERED: usize = 500;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadOptions {
+    pub(crate) rate: u32,
+    pub(crate) length: Duration,
+    pub(crate) mix: Mix,
+    pub(crate) json: bool,
+}
+
+struct Load {
+    client: reqwest::Client,
+    gateways: Vec<SocketAddrV4>,
+    accepted: Accepted,
+    tally: Mutex<Tally>,
+    orders: Mutex<VecDeque<i64>>,
+}
+
+pub(crate) async fn load(dir: &Path, options: LoadOptions) -> Result<u8> {
+    let gateways = Deployment::require(dir)?.plan()?.addresses("gateway");
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .connect_timeout(CONNECT)
+        .timeout(PATIENCE)
+        .build()
+        .context("cannot make an HTTP client")?;
+    let load = Arc::new(Load {
+        client,
+        gateways,
+        accepted: Accepted::open(dir)?,
+        tally: Mutex::default(),
+        orders: Mutex::default(),
+    });
+    let stop = CancellationToken::new();
+    cancel_on_signal(&stop)?;
+    let slots = Arc::new(Semaphore::new(UNDER_WAY));
+    let began = clock::now();
+    send_all(&load, options, began, &slots, &stop).await;
+    let ran = clock::now() - began;
+    // Those under way have their own deadline.
+    let all = u32::try_from(UNDER_WAY).unwrap_or(u32::MAX);
+    let _all = slots.acquire_many(all).await;
+    let tally = load.tally();
+    if options.json {
+        say(serde_json::to_string_pretty(&tally.to_json(ran))?);
+    } else {
+        say(tally.table(ran));
+    }
+    Ok(0)
+}
+
+async fn send_all(
+    load: &Arc<Load>,
+    options: LoadOptions,
+    began: Instant,
+    slots: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) {
+    let shows_progress = !options.json && std::io::stdout().is_terminal();
+    let mut tell_at = began + TELL_EVERY;
+    for number in 0_u64.. {
+        let comes = Duration::from_secs_f64(number as f64 / f64::from(options.rate));
+        if comes >= options.length {
+            return;
+        }
+        let due = began + comes;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(due.into()) => {}
+        }
+        if shows_progress && clock::now() >= tell_at {
+            let under_way = UNDER_WAY - slots.available_permits();
+            say(load.tally().progress(clock::now() - began, under_way));
+            tell_at += TELL_EVERY;
+        }
+        let draw = scramble(number);
+        let step = options.mix.step(draw >> 32);
+        let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
+            load.tally().add(step, Outcome::Shed, Duration::ZERO);
+            continue;
+        };
+        let load = Arc::clone(load);
+        tokio::spawn(async move {
+            let outcome = load.visit(step, draw).await;
+            load.tally().add(step, outcome, clock::now() - due);
+            drop(slot);
+        });
+    }
+}
+
+impl Load {
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn orders(&self) -> MutexGuard<'_, VecDeque<i64>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One customer, one step. A gateway that takes no connection sends the customer to the next, as a
+    /// name with several addresses does.
+    async fn visit(&self, step: Step, draw: u64) -> Outcome {
+        let (path, body) = self.request(step, draw);
+        let first = draw as usize;
+        let mut last = "there is no gateway".to_owned();
+        for turn in 0..self.gateways.len() {
+            let Some(gateway) = self.gateways.get(first.wrapping_add(turn) % self.gateways.len()) else {
+                continue;
+            };
+            let url = format!("http://{gateway}{path}");
+            let request = match &body {
+                Some(body) => self.client.post(url).json(body),
+                None => self.client.get(url),
+            };
+            let answer = match request.send().await {
+                Ok(answer) => read_answer(answer).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok((status, bytes)) => return self.judge(step, status, &bytes),
+                Err(error) if error.is_timeout() && !error.is_connect() => {
+                    return Outcome::Failed(format!("no answer within {} s", PATIENCE.as_secs()));
+                }
+                Err(error) if error.is_connect() => last = format!("no connection: {}", innermost(&error)),
+                Err(error) => return Outcome::Failed(innermost(&error)),
+            }
+        }
+        Outcome::Failed(last)
+    }
+
+    fn judge(&self, step: Step, status: StatusCode, bytes: &[u8]) -> Outcome {
+        if status.is_success() {
+            if step == Step::Order
+                && let Some(id) = self.accepted.note(bytes)
+            {
+                self.tally().accept();
+                let mut orders = self.orders();
+                orders.push_back(id);
+                if orders.len() > REMEMBERED {
+                    orders.pop_front();
+                }
+            }
+            return Outcome::Well;
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Outcome::Refused;
+        }
+        let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        let what = body.get("dependency").and_then(Value::as_str).unwrap_or("from the gateway");
+        Outcome::Failed(format!("{} {what}", status.as_u16()))
+    }
+
+    fn request(&self, step: Step, draw: u64) -> (String, Option<Value>) {
+        let (member, store, product) =
+            (draw % 1000 + 1, draw / 1000 % STORES.unsigned_abs() + 1, draw / 20_000 % 60 + 1);
+        match step {
+            Step::Order => {
+                let key = Uuid::now_v7().to_string();
+                let order = json!({ "member": member, "store": store, "product": product, "request": key });
+                ("/api/orders".to_owned(), Some(order))
+            }
+            Step::Coupon => {
+                let claim = json!({ "member": member, "campaign": draw / 7 % 3 + 1 });
+                ("/api/coupons/claim".to_owned(), Some(claim))
+            }
+            Step::Refresh => {
+                let orders = self.orders();
+                let page = match orders.get(draw as usize % orders.len().max(1)) {
+                    Some(order) => format!("/api/orders/{order}"),
+                    // Nobody has ordered yet.
+                    None => "/api/menu".to_owned(),
+                };
+                (page, None)
+            }
+            Step::Browse => {
+                let page = match draw / 3 % 3 {
+                    0 => format!("/api/home?member={member}&store={store}"),
+                    1 => "/api/menu".to_owned(),
+                    _ => format!("/api/products/{product}"),
+                };
+                (page, None)
+            }
+        }
+    }
+}
+
+/// Numbers without a visible order, and the same in every run (the finaliser of splitmix64).
+fn scramble(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

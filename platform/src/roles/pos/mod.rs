@@ -1,0 +1,117 @@
+//! A fleet of store POS systems in one process. Each asks the OMS for its store's orders, through the front
+//! proxy, takes them as its kitchen has room, and returns the pickup code of what is made.
+
+mod journal;
+mod kitchen;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::{Json, Router, routing::get};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::journal::takes;
+use self::journal::{Journal, Open};
+use self::kitchen::{Kitchen, Ticket};
+use super::context::Context;
+use super::failure::Failure;
+use super::health::Check;
+use super::metrics::Metrics;
+use super::peers::Peers;
+use super::server::Role;
+use crate::catalog::STORES;
+
+/// The proxy may try both lines in this time.
+const PATIENCE: Duration = Duration::from_millis(3500);
+
+struct Fleet {
+    proxy: Arc<Peers>,
+    journal: Journal,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    orders: Vec<i64>,
+    taken: Vec<i64>,
+}
+
+pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> {
+    let (journal, Open { mut taken, mut made }) = Journal::open(&context.home)?;
+    let proxy = Peers::new(context, "pos-proxy")?;
+    let fleet = Arc::new(Fleet { proxy: Arc::clone(&proxy), journal, metrics: Arc::clone(&context.metrics) });
+    for store in 1..=STORES {
+        let to_make = taken.remove(&store).unwrap_or_default().into_iter().map(Ticket::Make);
+        let to_tell = made.remove(&store).unwrap_or_default().into_iter().map(Ticket::Tell);
+        let kitchen = Kitchen::open(store, to_tell.chain(to_make).collect(), &fleet, stop);
+        // Spread over the interval: the stores must not all ask at once.
+        let first = context.poll * store as u32 / STORES as u32;
+        tokio::spawn(serve(store, kitchen, Arc::clone(&fleet), first, context.poll, stop.clone()));
+    }
+    let poll_ms = context.poll.as_millis() as u64;
+    let routes = Router::new()
+        .route("/api/ping", get(async move || Json(json!({ "stores": STORES, "poll_ms": poll_ms }))));
+    Ok(Role { routes, checks: vec![Check::component(context, "pos-proxy", &proxy)] })
+}
+
+impl Fleet {
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
+        self.proxy.post_within(PATIENCE, path, body).await
+    }
+}
+
+/// One store, from morning to evening.
+async fn serve(
+    store: i64,
+    kitchen: Arc<Kitchen>,
+    fleet: Arc<Fleet>,
+    first: Duration,
+    poll: Duration,
+    stop: CancellationToken,
+) {
+    let mut asks = tokio::time::interval(poll.max(Duration::from_millis(100)));
+    asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    asks.reset_after(first);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = asks.tick() => {}
+        }
+        let asked = tokio::select! {
+            () = stop.cancelled() => return,
+            asked = collect(store, &kitchen, &fleet) => asked,
+        };
+        if let Err(failure) = asked {
+            tracing::warn!("store {store} gets no orders: {failure}");
+        }
+    }
+}
+
+async fn collect(store: i64, kitchen: &Kitchen, fleet: &Fleet) -> Result<(), Failure> {
+    let page = format!("/api/stores/{store}/new-orders");
+    let listed: Listed = fleet.proxy.get_within(PATIENCE, &page).await?;
+    let new = listed.orders.into_iter().map(|order| (order, true));
+    // Taken by this store, and unknown here: the answer was lost, or this process ended in between.
+    let again = listed.taken.into_iter().map(|order| (order, false));
+    for (order, is_new) in again.chain(new) {
+        if kitchen.knows(order) {
+            continue;
+        }
+        let Some(room) = kitchen.room() else { return Ok(()) };
+        if is_new {
+            match fleet.post::<Value>(&format!("/api/stores/{store}/orders/{order}/take"), &json!({})).await {
+                Ok(_) => {}
+                // Not open any more.
+                Err(Failure::NotFound(_)) => continue,
+                Err(failure) => return Err(failure),
+            }
+        }
+        kitchen.accept(order, room).map_err(|error| Failure::unavailable("the journal", error))?;
+    }
+    Ok(())
+}

@@ -18,8 +18,18 @@ export function lasting(seconds, zh) {
   const [d, h, m] = [Math.floor(s / 86400), Math.floor(s / 3600) % 24, Math.floor(s / 60) % 60];
   if (d) return zh ? `${d} 天 ${h} 小时` : `${d} d ${h} h`;
   if (h) return zh ? `${h} 小时 ${m} 分` : `${h} h ${m} min`;
+  if (m && s % 60 === 0) return zh ? `${m} 分` : `${m} min`;
   if (m) return zh ? `${m} 分 ${s % 60} 秒` : `${m} min ${s % 60} s`;
   return zh ? `${s} 秒` : `${s} s`;
+}
+
+/** The same in one unit, for a card. */
+export function brief(seconds, zh) {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 120) return zh ? `${s} 秒` : `${s} s`;
+  if (s < 7200) return zh ? `${Math.floor(s / 60)} 分` : `${Math.floor(s / 60)} min`;
+  if (s < 172800) return zh ? `${Math.floor(s / 3600)} 小时` : `${Math.floor(s / 3600)} h`;
+  return zh ? `${Math.floor(s / 86400)} 天` : `${Math.floor(s / 86400)} d`;
 }
 
 function put(element, text) {
@@ -30,8 +40,9 @@ function put(element, text) {
 export function fillSince(doc, now) {
   const zh = doc.documentElement.lang.startsWith("zh");
   for (const element of doc.querySelectorAll("[data-since]")) {
-    const words = lasting((now - Number(element.dataset.since)) / 1000, zh);
-    put(element, (element.dataset.text ?? "{}").replace("{}", () => words));
+    const seconds = (now - Number(element.dataset.since)) / 1000;
+    const { text } = element.dataset;
+    put(element, text ? text.replace("{}", () => brief(seconds, zh)) : lasting(seconds, zh));
   }
 }
 
@@ -48,7 +59,7 @@ function header(doc, header) {
 }
 
 function cells(box, letters) {
-  const all = box.children;
+  const all = box.getElementsByTagName("i");
   for (let i = 0; i < all.length; i++) {
     if (all[i].className !== letters[i]) all[i].className = letters[i];
   }
@@ -65,10 +76,13 @@ function card(doc, index, change) {
   if (change.state !== undefined) element.dataset.state = change.state;
   if (change.label !== undefined) element.setAttribute("aria-label", change.label);
   if (change.cells !== undefined) cells(find(".cells"), change.cells);
+  if (change.rows !== undefined) {
+    element.querySelectorAll(".cells b").forEach((row, i) => put(row, change.rows[i] ?? ""));
+  }
   if (change.number !== undefined) {
     for (const number of element.querySelectorAll(".n")) put(number, change.number ? String(change.number) : "");
   }
-  const fault = find(".f");
+  const fault = find(".fault");
   if (change.fault !== undefined) {
     fault.dataset.text = change.fault;
     put(fault, change.fault);
@@ -76,7 +90,7 @@ function card(doc, index, change) {
   if (change.since > 0) fault.dataset.since = change.since;
   else if (change.since === 0) delete fault.dataset.since;
   if (change.figures !== undefined) {
-    element.querySelectorAll(".k").forEach((figure, i) => put(figure, change.figures[i] ?? ""));
+    element.querySelectorAll(".fig").forEach((figure, i) => put(figure, change.figures[i] ?? ""));
   }
 }
 
@@ -92,11 +106,11 @@ function wire(doc, index, lit) {
   }
 }
 
-function lane(doc, index, [level, counts]) {
+function lane(doc, index, { level, badge, counts }) {
   const element = doc.getElementById(`l${index}`);
   const before = element.dataset.level;
   element.dataset.level = level;
-  element.querySelector("summary .b").className = `b ${level}`;
+  element.querySelector("summary .b").className = badge;
   put(element.querySelector(".lc"), counts);
   if (before === "green" && level !== "green") element.firstElementChild.open = true;
 }

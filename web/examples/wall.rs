@@ -32,8 +32,11 @@ async fn main() -> std::io::Result<()> {
     let mut args = std::env::args().skip(1);
     let state = args.next().unwrap_or_else(|| "all".to_owned());
     let mut port: u16 = args.next().and_then(|port| port.parse().ok()).unwrap_or(8450);
-    let states: Vec<&str> =
-        if state == "all" { fixture::STATES.into_iter().chain(["big", "play"]).collect() } else { vec![&state] };
+    let states: Vec<&str> = if state == "all" {
+        fixture::STATES.into_iter().chain(["big", "play"]).collect()
+    } else {
+        vec![&state]
+    };
     let shutdown = CancellationToken::new();
     let mut servers = tokio::task::JoinSet::new();
     for state in states {
@@ -60,14 +63,20 @@ async fn show(state: String, listener: TcpListener, shutdown: CancellationToken)
     let ticker = tokio::spawn(async move {
         for i in 1_u64.. {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let shown = if play { ["green", "member-db", "two-roots", "green", "hung"][(i / 6 % 5) as usize] } else { &state };
+            let shown = if play {
+                ["green", "member-db", "two-roots", "green", "hung"][(i / 6 % 5) as usize]
+            } else {
+                &state
+            };
             let mut next = board(shown);
             next.model = model.clone();
             next.sequence += i;
             if !play && state != "starting" {
                 // Time passes for what is open and for what is unseen.
                 let passed = now().duration_since(start);
-                for state in next.components.iter_mut().filter(|c| c.health == topology::level::Health::Unknown) {
+                for state in
+                    next.components.iter_mut().filter(|c| c.health == topology::level::Health::Unknown)
+                {
                     state.since -= passed;
                 }
             }

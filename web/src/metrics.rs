@@ -32,7 +32,8 @@ pub(crate) async fn metrics(State(state): State<WebState>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written").into_response()
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written")
+                .into_response()
         }
     }
 }
@@ -54,10 +55,14 @@ fn gather(board: &Board, version: &str) -> Result<Vec<u8>, prometheus::Error> {
     )?;
     let incidents = IntGauge::new("topowatch_open_incidents", "Incidents that are open.")?;
     let late = Gauge::new("topowatch_monitor_late_seconds", "How late the latest probes started.")?;
-    let rate = Gauge::new("topowatch_monitor_probes_per_second", "Probes a second over the last ten seconds.")?;
+    let rate =
+        Gauge::new("topowatch_monitor_probes_per_second", "Probes a second over the last ten seconds.")?;
     let blind = IntGauge::new("topowatch_monitor_blind", "1 when the monitor has lost its own sight.")?;
     let at = Gauge::new("topowatch_board_timestamp_seconds", "When the board was made, in Unix time.")?;
-    let build = IntGaugeVec::new(Opts::new("topowatch_build_info", "Always 1; the version is a label."), &["version"])?;
+    let build = IntGaugeVec::new(
+        Opts::new("topowatch_build_info", "Always 1; the version is a label."),
+        &["version"],
+    )?;
 
     registry.register(Box::new(component.clone()))?;
     registry.register(Box::new(instance.clone()))?;

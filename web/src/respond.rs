@@ -111,7 +111,8 @@ impl Prefs {
 
 /// The first of the two languages that the browser names; its order is its preference in practice.
 fn accepted(headers: &HeaderMap) -> Lang {
-    let value = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value =
+        headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     for part in value.split(',').map(str::trim) {
         if part.starts_with("zh") {
             return Lang::Zh;

@@ -75,17 +75,15 @@ fn css(layout: &Layout) -> String {
 
 fn card_css(css: &mut String, i: usize, card: &Card) {
     let (r, cells) = (card.rect, &card.cells);
-    let _ = writeln!(
-        css,
-        "#c{i}{{left:{};top:{};width:{};height:{}}}",
-        u(r.x),
-        u(r.y),
-        u(r.width),
-        u(r.height)
-    );
+    let _ =
+        writeln!(css, "#c{i}{{left:{};top:{};width:{};height:{}}}", u(r.x), u(r.y), u(r.width), u(r.height));
     let _ = writeln!(css, "#c{i} .t{{max-width:{}}}", u(card.name_width));
     if card.shape != Shape::Tall {
-        let _ = writeln!(css, "#c{i} .f,#c{i} .k{{max-width:{}}}", u(card.line_width));
+        let _ = writeln!(css, "#c{i} .fault,#c{i} .fig{{max-width:{}}}", u(card.line_width));
+    }
+    if cells.listed {
+        let _ = writeln!(css, "#c{i} .cells{{grid-auto-rows:{};--c:{}}}", u(cells.step), u(cells.size));
+        return;
     }
     let _ = writeln!(
         css,
@@ -113,8 +111,7 @@ const CORNER: f64 = 7.0;
 const HEAD: f64 = 15.0;
 
 fn draw(wire: &Wire) -> DrawnWire {
-    let points: Vec<(f64, f64)> =
-        wire.points.iter().map(|(x, y)| (f64::from(*x), f64::from(*y))).collect();
+    let points: Vec<(f64, f64)> = wire.points.iter().map(|(x, y)| (f64::from(*x), f64::from(*y))).collect();
     let class = match wire.strength {
         Strength::Required => "w",
         Strength::Optional => "w o",

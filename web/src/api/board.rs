@@ -199,7 +199,12 @@ impl Instance {
             since: time(state.since),
             observed_at: state.observed_at.map(time),
             latency_s: state.latency.map(|latency| latency.as_secs_f64()),
-            signals: state.signals.iter().filter(|(_, v)| v.is_finite()).map(|(k, v)| (k.clone(), *v)).collect(),
+            signals: state
+                .signals
+                .iter()
+                .filter(|(_, v)| v.is_finite())
+                .map(|(k, v)| (k.clone(), *v))
+                .collect(),
             labels: instance.labels.clone(),
             role: state.role,
             flapping: state.flapping,

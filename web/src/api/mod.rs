@@ -18,7 +18,6 @@ use crate::WebState;
 use crate::respond::Problem;
 
 pub(crate) use self::topology::topology;
-pub(crate) use board::Counts;
 
 /// `GET /api/v1/health`: answers 200 whatever the level.
 pub(crate) async fn health(State(state): State<WebState>) -> Json<board::Health> {

@@ -22,12 +22,25 @@ pub(crate) fn fit(model: &Model, component: &Component, width: i32, height: i32,
         };
         let rows = count.div_ceil(columns);
         if columns <= most(width) && rows <= most(height) && height >= size {
-            return Cells { order, columns, rows, size, step };
+            return Cells { order, columns, rows, size, step, listed: false };
         }
     }
     // Too many for the smallest: as many columns as fit, and thinner rows.
     let columns = ((width + 1) / 4).max(1) as usize;
-    Cells { columns: columns.min(count), rows: count.div_ceil(columns), order, size: 3, step: 4 }
+    Cells {
+        columns: columns.min(count),
+        rows: count.div_ceil(columns),
+        order,
+        size: 3,
+        step: 4,
+        listed: false,
+    }
+}
+
+/// One row an instance.
+pub(crate) fn list(model: &Model, component: &Component) -> Cells {
+    let (order, _) = order(model, component);
+    Cells { columns: 1, rows: order.len(), order, size: 18, step: 30, listed: true }
 }
 
 /// The fewest rows that the width allows, filled evenly: 7 in room for 4 are 4 and 3.

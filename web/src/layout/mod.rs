@@ -136,6 +136,8 @@ pub struct Cells {
     pub size: i32,
     /// From one cell to the next.
     pub step: i32,
+    /// One row an instance, with its name and its latency or fault.
+    pub listed: bool,
 }
 
 impl Cells {

@@ -22,7 +22,10 @@ const BADGE: i32 = 28;
 /// A pitch above this leaves the stage empty below instead of stretching cards.
 const MAX_PITCH: f64 = 132.0;
 /// The room a line needs: the longest usual fault word with its count.
-const LINE: i32 = 118;
+const LINE: i32 = 104;
+
+/// Room for the name and the figures of a tall card.
+const HEADING: i32 = 140;
 
 /// The rows' measures.
 #[derive(Clone, Copy, Debug)]
@@ -111,10 +114,17 @@ fn share(needs: &[i32], room: i32) -> Vec<i32> {
     if total > room {
         return needs.iter().map(|need| (need * room / total).max(1)).collect();
     }
+    // Rounding leaves a few pixels: the last lane takes them, for the right edge to be straight.
     // What is left over goes half in equal parts, half by need: a narrow lane breathes too.
     let spare = room - total;
     let count = needs.len().max(1) as i32;
-    needs.iter().map(|need| need + spare / 2 / count + spare / 2 * need / total).collect()
+    let mut widths: Vec<i32> =
+        needs.iter().map(|need| need + spare / 2 / count + spare / 2 * need / total).collect();
+    let used: i32 = widths.iter().sum();
+    if let Some(last) = widths.last_mut() {
+        *last += room - used;
+    }
+    widths
 }
 
 const fn shape(height: i32) -> Shape {
@@ -148,6 +158,9 @@ fn grid(model: &Model, id: ComponentId, rect: Rect) -> (Cells, bool) {
     let fit = |width: i32, height: i32, largest: i32| cells::fit(model, component, width, height, largest);
     let (inner, height) = (rect.width - 2 * PAD, rect.height);
     match shape(height) {
+        Shape::Tall if component.instances.len() as i32 * 30 <= height - HEADING => {
+            (cells::list(model, component), true)
+        }
         Shape::Tall => (fit(inner, height - 118, 18), true),
         Shape::One => (fit((inner - 70).clamp(20, 150), height - 8, 14), false),
         Shape::Two | Shape::Three => {

@@ -141,9 +141,9 @@ impl Grid<'_> {
             while improved && left > 0 {
                 improved = false;
                 for pair in self.in_order(lane).windows(2) {
-                    let before = self.cost();
+                    let before = self.cost(spine);
                     self.rows.swap(pair[0].index(), pair[1].index());
-                    if self.cost() < before {
+                    if self.cost(spine) < before {
                         improved = true;
                         left -= 1;
                         break;
@@ -154,8 +154,15 @@ impl Grid<'_> {
         }
     }
 
-    /// Crossings of straight lines between the cards' rows, and how much the lines climb.
-    fn cost(&self) -> (usize, usize) {
+    /// Wires of the spine that are not level, crossings of straight lines between the cards' rows, and how
+    /// much the lines climb.
+    fn cost(&self, spine: usize) -> (usize, usize, usize) {
+        let full = |lane: usize| self.columns[lane].components.len() * 2 > self.count;
+        let tilted = self.model.dependencies.iter().filter(|d| {
+            let (a, b) = (self.lane_of[d.from.index()], self.lane_of[d.to.index()]);
+            (a == spine) != (b == spine) && full(a) && full(b) && self.row(d.from) != self.row(d.to)
+        });
+        let tilted = tilted.count();
         let lines: Vec<(f64, f64, f64, f64)> = self
             .model
             .dependencies
@@ -180,7 +187,7 @@ impl Grid<'_> {
             })
             .count();
         let climbed = lines.iter().map(|line| (line.1 - line.3).abs() as usize).sum();
-        (crossings, climbed)
+        (tilted, crossings, climbed)
     }
 
     /// The rows with heights: in a lane that is at most half full the free rows go to its cards, in
@@ -190,8 +197,7 @@ impl Grid<'_> {
         for lane in 0..self.columns.len() {
             let order = self.in_order(lane);
             let sparse = order.len() * 2 <= self.count;
-            let heights =
-                if sparse { self.shares(&order) } else { vec![1; order.len()] };
+            let heights = if sparse { self.shares(&order) } else { vec![1; order.len()] };
             let mut next = 0;
             for (id, rows) in order.into_iter().zip(heights) {
                 let row = if sparse { next } else { self.row(id) };

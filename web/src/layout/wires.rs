@@ -89,8 +89,11 @@ impl Router<'_> {
     fn best(&self, wire: usize) -> Vec<Point> {
         let dependency = &self.model.dependencies[wire];
         let ends = self.ends(dependency);
-        let mut ways = if ends.left_lane == ends.right_lane { self.within(&ends) } else { self.across(&ends) };
-        if ends.left_lane != ends.right_lane && !ways.iter().any(|way| self.cost(wire, way, false).is_some_and(|c| c < 200)) {
+        let mut ways =
+            if ends.left_lane == ends.right_lane { self.within(&ends) } else { self.across(&ends) };
+        if ends.left_lane != ends.right_lane
+            && !ways.iter().any(|way| self.cost(wire, way, false).is_some_and(|c| c < 200))
+        {
             ways.extend(self.around(&ends));
         }
         let cheapest = |strict: bool| {
@@ -99,9 +102,7 @@ impl Router<'_> {
                 .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)))
                 .map(|(_, way)| way.clone())
         };
-        let mut points = cheapest(true)
-            .or_else(|| cheapest(false))
-            .unwrap_or_else(|| self.outside(&ends));
+        let mut points = cheapest(true).or_else(|| cheapest(false)).unwrap_or_else(|| self.outside(&ends));
         points.dedup();
         if ends.turned {
             points.reverse();
@@ -251,7 +252,11 @@ impl Router<'_> {
             return (first.0 - smaller.x - 48).abs() / 16;
         }
         let off = |rect: Rect, y: i32| (y - rect.y - rect.height / 2).abs();
-        if way.len() == 2 { off(smaller, first.1) / 3 } else { (off(ends.left, first.1) + off(ends.right, last.1)) / 6 }
+        if way.len() == 2 {
+            off(smaller, first.1) / 3
+        } else {
+            (off(ends.left, first.1) + off(ends.right, last.1)) / 6
+        }
     }
 
     fn meets_card(&self, wire: usize, a: Point, b: Point) -> bool {

@@ -14,7 +14,7 @@ use crate::WebState;
 use crate::respond::{Asked, Prefs};
 use crate::stage::{DrawnWire, Stage};
 use crate::state::Snapshot;
-use crate::view::{CardView, Format, Header, LitView, View};
+use crate::view::{CardView, Format, Header, LaneView, LitView, View};
 use crate::{assets, layout};
 
 #[derive(Template)]
@@ -29,7 +29,6 @@ struct Wall<'a> {
     time: String,
     age: String,
     topology_css: String,
-    stage: &'a Stage,
     view: &'a View,
     lanes: Vec<LaneOf<'a>>,
     wires: Vec<WireOf<'a>>,
@@ -40,8 +39,7 @@ struct Wall<'a> {
 struct LaneOf<'a> {
     index: usize,
     title: &'a str,
-    level: &'static str,
-    counts: &'a str,
+    head: &'a LaneView,
     cards: Vec<CardOf<'a>>,
 }
 
@@ -51,6 +49,8 @@ struct CardOf<'a> {
     title: &'a str,
     shape: &'static str,
     small: bool,
+    /// Names of the instances, where they are listed.
+    listed: Vec<(char, &'a str, &'a str)>,
     view: &'a CardView,
     fault: String,
 }
@@ -103,7 +103,6 @@ fn page<'a>(state: &'a WebState, snapshot: &'a Arc<Snapshot>, prefs: &Prefs) -> 
         strip: view.strip.html(prefs.query),
         tally: view.header.tally.html(prefs.query),
         head: Head::of(prefs),
-        stage,
         view,
     }
 }
@@ -112,11 +111,10 @@ fn lanes<'a>(stage: &'a Stage, view: &'a View, format: &Format, now: jiff::Times
     let model = &stage.model;
     let lanes = stage.layout.lanes.iter().zip(&view.lanes).enumerate();
     lanes
-        .map(|(index, (lane, (level, counts)))| LaneOf {
+        .map(|(index, (lane, head))| LaneOf {
             index,
             title: title(model, lane, format),
-            level,
-            counts,
+            head,
             cards: lane.components.iter().map(|id| card(stage, view, *id, format, now)).collect(),
         })
         .collect()
@@ -129,15 +127,25 @@ fn title<'a>(model: &'a Model, lane: &layout::Lane, format: &Format) -> &'a str 
     }
 }
 
-fn card<'a>(stage: &'a Stage, view: &'a View, id: ComponentId, format: &Format, now: jiff::Timestamp) -> CardOf<'a> {
+fn card<'a>(
+    stage: &'a Stage,
+    view: &'a View,
+    id: ComponentId,
+    format: &Format,
+    now: jiff::Timestamp,
+) -> CardOf<'a> {
     let (component, card, seen) =
         (stage.model.component(id), &stage.layout.cards[id.index()], &view.cards[id.index()]);
     let title = component.title.get(format.lang);
     let fault = match jiff::Timestamp::from_millisecond(seen.since) {
-        Ok(since) if seen.since > 0 => seen.fault.replace("{}", &format.ago(since, now)),
+        Ok(since) if seen.since > 0 => seen.fault.replace("{}", &format.brief(since, now)),
         _ => seen.fault.clone(),
     };
+    let listed = card.cells.order.iter().zip(seen.cells.chars()).zip(&seen.rows);
+    let listed =
+        listed.map(|((id, letter), row)| (letter, stage.model.instance(*id).name.as_str(), row.as_str()));
     CardOf {
+        listed: listed.collect(),
         index: id.index(),
         name: &component.name,
         title,

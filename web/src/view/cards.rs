@@ -29,6 +29,8 @@ pub(crate) struct CardView {
     pub(crate) figures: Vec<String>,
     /// One letter an instance, in the layout's order.
     pub(crate) cells: String,
+    /// In a card that lists its instances: the latency or the fault of each.
+    pub(crate) rows: Vec<String>,
     /// All of it as one sentence, for those who listen.
     pub(crate) label: String,
 }
@@ -67,8 +69,12 @@ pub(crate) fn culprit_name(board: &Board, culprit: Culprit, lang: Lang) -> Strin
     }
 }
 
-fn is_root(board: &Board, id: ComponentId) -> bool {
-    board.roots().iter().any(|(_, root)| root.culprit.component(&board.model) == Some(id))
+pub(crate) fn is_root(board: &Board, id: ComponentId) -> bool {
+    // A broken edge is nobody's own fault: its dependant is affected, and the wire is lit.
+    let broken = |culprit: Culprit| {
+        !matches!(culprit, Culprit::Edge(_)) && culprit.component(&board.model) == Some(id)
+    };
+    board.roots().iter().any(|(_, root)| broken(root.culprit))
 }
 
 fn view(board: &Board, id: ComponentId, card: &Card, names: &[String], format: &Format) -> CardView {
@@ -92,7 +98,11 @@ fn view(board: &Board, id: ComponentId, card: &Card, names: &[String], format: &
         Level::Green if kind != "root" => (String::new(), 0),
         _ => (fault(board, id, format), 0),
     };
-    let mut figures = if level == Level::Unknown { Vec::new() } else { figures::figures(board, id, format.lang) };
+    let mut figures = if matches!(level, Level::Unknown | Level::Paused) {
+        Vec::new()
+    } else {
+        figures::figures(board, id, format.lang)
+    };
     if card.shape == Shape::Two && card.rect.height >= 56 && figures.len() == 2 {
         let both = figures.join(" · ");
         if crate::layout::text_width(&both, 18) <= card.line_width {
@@ -100,8 +110,9 @@ fn view(board: &Board, id: ComponentId, card: &Card, names: &[String], format: &
         }
     }
     let cells = card.cells.order.iter().map(|id| letter(board, *id)).collect();
+    let rows = if card.cells.listed { rows(board, card, format) } else { Vec::new() };
     let label = label(board, id, number, kind, names, format);
-    CardView { level: level.as_str(), state: kind, number, fault, since, figures, cells, label }
+    CardView { level: level.as_str(), state: kind, number, fault, since, figures, cells, rows, label }
 }
 
 /// The short word, or failing that the dependency whose trouble it has.
@@ -121,6 +132,19 @@ fn fault(board: &Board, id: ComponentId, format: &Format) -> String {
         }
         None => format.level(state.health.level()).to_owned(),
     }
+}
+
+fn rows(board: &Board, card: &Card, format: &Format) -> Vec<String> {
+    let row = |id: &InstanceId| {
+        let state = board.instance(*id);
+        match (state.short.get(format.lang), state.latency) {
+            ("", Some(latency)) if state.health == Health::Green => Format::latency(latency),
+            ("", _) if state.health == Health::Green => String::new(),
+            ("", _) => format.level(state.health.level()).to_owned(),
+            (short, _) => short.to_owned(),
+        }
+    };
+    card.cells.order.iter().map(row).collect()
 }
 
 fn letter(board: &Board, id: InstanceId) -> char {
@@ -143,7 +167,14 @@ fn primary(board: &Board, id: InstanceId) -> bool {
     board.instance(id).role.or(label) == Some("primary")
 }
 
-fn label(board: &Board, id: ComponentId, number: u32, kind: &str, names: &[String], format: &Format) -> String {
+fn label(
+    board: &Board,
+    id: ComponentId,
+    number: u32,
+    kind: &str,
+    names: &[String],
+    format: &Format,
+) -> String {
     let (component, state) = (board.model.component(id), board.component(id));
     let mut label = format!("{}, {}", component.title.get(format.lang), format.level(state.health.level()));
     if state.health.is_unhealthy() {

@@ -22,25 +22,78 @@ struct Figure {
 }
 
 const BEFORE_LATENCY: [Figure; 4] = [
-    Figure { ending: ".requests_per_second", en: ("", " /s"), zh: ("", " /s"), unit: Unit::Count, over: Over::Sum },
-    Figure { ending: ".queue_messages", en: ("queue ", ""), zh: ("队列 ", ""), unit: Unit::Count, over: Over::Max },
-    Figure { ending: ".online", en: ("", " online"), zh: ("在线 ", ""), unit: Unit::Count, over: Over::Sum },
-    Figure { ending: ".memory_used_ratio", en: ("mem ", ""), zh: ("内存 ", ""), unit: Unit::Ratio, over: Over::Max },
+    Figure {
+        ending: ".requests_per_second",
+        en: ("", " /s"),
+        zh: ("", " /s"),
+        unit: Unit::Count,
+        over: Over::Sum,
+    },
+    Figure {
+        ending: ".queue_messages",
+        en: ("queue ", ""),
+        zh: ("队列 ", ""),
+        unit: Unit::Count,
+        over: Over::Max,
+    },
+    Figure {
+        ending: ".online", en: ("", " online"), zh: ("在线 ", ""), unit: Unit::Count, over: Over::Sum
+    },
+    Figure {
+        ending: ".memory_used_ratio",
+        en: ("mem ", ""),
+        zh: ("内存 ", ""),
+        unit: Unit::Ratio,
+        over: Over::Max,
+    },
 ];
 
 const AFTER_LATENCY: [Figure; 4] = [
-    Figure { ending: ".replica_lag_seconds", en: ("lag ", ""), zh: ("滞后 ", ""), unit: Unit::Seconds, over: Over::Max },
-    Figure { ending: ".replay_lag_seconds", en: ("lag ", ""), zh: ("滞后 ", ""), unit: Unit::Seconds, over: Over::Max },
-    Figure { ending: ".connections_used_ratio", en: ("conns ", ""), zh: ("连接 ", ""), unit: Unit::Ratio, over: Over::Max },
-    Figure { ending: ".active_connections", en: ("", " conns"), zh: ("", " 连接"), unit: Unit::Count, over: Over::Sum },
+    Figure {
+        ending: ".replica_lag_seconds",
+        en: ("lag ", ""),
+        zh: ("滞后 ", ""),
+        unit: Unit::Seconds,
+        over: Over::Max,
+    },
+    Figure {
+        ending: ".replay_lag_seconds",
+        en: ("lag ", ""),
+        zh: ("滞后 ", ""),
+        unit: Unit::Seconds,
+        over: Over::Max,
+    },
+    Figure {
+        ending: ".connections_used_ratio",
+        en: ("conns ", ""),
+        zh: ("连接 ", ""),
+        unit: Unit::Ratio,
+        over: Over::Max,
+    },
+    Figure {
+        ending: ".active_connections",
+        en: ("", " conns"),
+        zh: ("", " 连接"),
+        unit: Unit::Count,
+        over: Over::Sum,
+    },
 ];
 
 /// The figures of a component, the more telling first.
 pub(crate) fn figures(board: &Board, id: ComponentId, lang: Lang) -> Vec<String> {
     let pick = |figure: &Figure| value(board, id, figure).map(|value| words(figure, value, lang));
     let latency = median_latency(board, id).map(|seconds| show_value(seconds, Unit::Seconds));
-    let all = BEFORE_LATENCY.iter().filter_map(pick).chain(latency).chain(AFTER_LATENCY.iter().filter_map(pick));
-    all.take(2).map(|text| text.replace(' ', "\u{2009}").replacen('\u{2009}', " ", usize::from(text.matches(' ').count() > 1))).collect()
+    let all =
+        BEFORE_LATENCY.iter().filter_map(pick).chain(latency).chain(AFTER_LATENCY.iter().filter_map(pick));
+    all.take(2)
+        .map(|text| {
+            text.replace(' ', "\u{2009}").replacen(
+                '\u{2009}',
+                " ",
+                usize::from(text.matches(' ').count() > 1),
+            )
+        })
+        .collect()
 }
 
 fn words(figure: &Figure, value: f64, lang: Lang) -> String {

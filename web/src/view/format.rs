@@ -48,6 +48,18 @@ impl Format {
         self.seconds(now.duration_since(since).as_secs().max(0).unsigned_abs())
     }
 
+    /// From `since` to `now` in one unit, for a card: `unseen 68 s`.
+    pub(crate) fn brief(&self, since: Timestamp, now: Timestamp) -> String {
+        let seconds = now.duration_since(since).as_secs().max(0);
+        let (value, en, zh) = match seconds {
+            0..120 => (seconds, "s", "秒"),
+            120..7200 => (seconds / 60, "min", "分"),
+            7200..172_800 => (seconds / 3600, "h", "小时"),
+            _ => (seconds / 86_400, "d", "天"),
+        };
+        format!("{value} {}", self.pick(en, zh))
+    }
+
     /// A duration in words, two units at most.
     pub(crate) fn seconds(&self, seconds: u64) -> String {
         let zh = self.lang == Lang::Zh;
@@ -55,6 +67,8 @@ impl Format {
         match (d, h, m) {
             (0, 0, 0) if zh => format!("{s} 秒"),
             (0, 0, 0) => format!("{s} s"),
+            (0, 0, _) if s == 0 && zh => format!("{m} 分"),
+            (0, 0, _) if s == 0 => format!("{m} min"),
             (0, 0, _) if zh => format!("{m} 分 {s} 秒"),
             (0, 0, _) => format!("{m} min {s} s"),
             (0, _, _) if zh => format!("{h} 小时 {m} 分"),

@@ -6,7 +6,8 @@ use topology::level::Level;
 use topology::model::ComponentId;
 use topology::text::Lang;
 
-use super::{Format, Tree};
+use super::cards::is_root;
+use super::{Format, LaneView, Tree};
 use crate::layout::text_width;
 
 /// The head of the page.
@@ -76,7 +77,7 @@ fn tally(counts: Counts) -> Tree {
 }
 
 /// A lane's worst level and its counts in words, for the list: `1 red  3 ok`.
-pub(crate) fn lane(board: &Board, components: &[ComponentId], lang: Lang) -> (&'static str, String) {
+pub(crate) fn lane(board: &Board, components: &[ComponentId], lang: Lang) -> LaneView {
     let levels = components.iter().map(|id| board.component(*id).health.level());
     let worst = levels.clone().max_by_key(|level| level.rank()).unwrap_or(Level::Unknown);
     let words: Vec<String> = in_order(&Counts::of(levels))
@@ -92,5 +93,8 @@ pub(crate) fn lane(board: &Board, components: &[ComponentId], lang: Lang) -> (&'
             (Level::Paused, Lang::Zh) => format!("{count} 维护"),
         })
         .collect();
-    (worst.as_str(), words.join("  "))
+    let root = components.iter().any(|id| is_root(board, *id));
+    let hollow = matches!(worst, Level::Red | Level::Yellow) && !root;
+    let badge = format!("b {}{}", worst.as_str(), if hollow { " affected" } else { "" });
+    LaneView { level: worst.as_str(), badge, counts: words.join("  ") }
 }

@@ -14,9 +14,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use topology::text::Lang;
 
-pub(crate) use cards::{CardView, culprit_name, root_names};
-use format::circled;
+pub(crate) use cards::{CardView, culprit_name, is_root, root_names};
 pub(crate) use format::Format;
+use format::circled;
 pub(crate) use header::Header;
 pub(crate) use patch::patch;
 pub(crate) use tree::Tree;
@@ -33,10 +33,21 @@ pub(crate) struct View {
     pub(crate) lit: Vec<Option<LitView>>,
     /// The panels of the strip.
     pub(crate) strip: Tree,
-    /// By lane: its worst level and its counts, for the list.
-    pub(crate) lanes: Vec<(&'static str, String)>,
+    /// By lane, for the list.
+    pub(crate) lanes: Vec<LaneView>,
     /// When the newest observation was made, in milliseconds since 1970.
     pub(crate) newest: i64,
+}
+
+/// A lane's head in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct LaneView {
+    /// The worst level in it.
+    pub(crate) level: &'static str,
+    /// The badge: hollow when no root stands in the lane.
+    pub(crate) badge: String,
+    /// Its components by level.
+    pub(crate) counts: String,
 }
 
 /// A lit wire.

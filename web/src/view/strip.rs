@@ -54,7 +54,12 @@ impl<'a> Strip<'a> {
         for incident in &self.board.open {
             let verdict = &incident.verdict;
             if verdict.roots.is_empty() {
-                causes.push(Cause { incident, root: None, number: 0, affected: verdict.affected.iter().collect() });
+                causes.push(Cause {
+                    incident,
+                    root: None,
+                    number: 0,
+                    affected: verdict.affected.iter().collect(),
+                });
             }
             for (i, root) in verdict.roots.iter().enumerate() {
                 number += 1;
@@ -75,7 +80,11 @@ impl<'a> Strip<'a> {
             Some(root) if root.culprit == Culprit::Monitor => "unknown",
             Some(root) => match root.culprit.component(&self.board.model) {
                 Some(id) if self.board.component(id).health.level() == Level::Red => "red",
-                _ if cause.incident.level == Level::Red && cause.affected.iter().any(|a| a.health.level() == Level::Red) => "red",
+                _ if cause.incident.level == Level::Red
+                    && cause.affected.iter().any(|a| a.health.level() == Level::Red) =>
+                {
+                    "red"
+                }
                 _ => "yellow",
             },
             None => cause.incident.level.as_str(),
@@ -122,12 +131,17 @@ impl<'a> Strip<'a> {
         let mut heading: Vec<Tree> = Self::number(cause).into_iter().collect();
         heading.push(Tree::text("span", "", since));
         let mut when = vec![
-            Tree::of("h2", "name", Self::number(cause).into_iter().chain([Tree::Text(self.name(cause))]).collect()),
+            Tree::of(
+                "h2",
+                "name",
+                Self::number(cause).into_iter().chain([Tree::Text(self.name(cause))]).collect(),
+            ),
             Tree::of("h2", "since", heading),
             Tree::of("p", "big", vec![self.lasting(cause)]),
         ];
         if let Some(root) = cause.root {
-            let words = format!("{}{}", format.pick("confidence: ", "置信度："), format.confidence(root.confidence));
+            let words =
+                format!("{}{}", format.pick("confidence: ", "置信度："), format.confidence(root.confidence));
             when.push(Tree::text("p", "note", words));
         }
         let label = format!("{} {}", format.pick("incident", "事件"), cause.incident.id);
@@ -137,12 +151,20 @@ impl<'a> Strip<'a> {
             Tree::of("ul", "", self.reasons(cause, 3)),
         ];
         let blind = self.board.monitor.blind;
-        let title = if blind { format.pick("What to do", "怎么办") } else { format.pick("What it breaks", "影响") };
+        let title = if blind {
+            format.pick("What to do", "怎么办")
+        } else {
+            format.pick("What it breaks", "影响")
+        };
         let list = if blind { self.to_do() } else { self.breaks(cause) };
         let breaks = vec![Tree::text("h3", "", title), Tree::of("ul", "", list)];
-        let columns =
-            vec![Tree::of("div", "when", when), Tree::of("div", "why", why), Tree::of("div", "breaks", breaks)];
-        Tree::of("section", &format!("panel one {}", self.mood(cause)), columns).with("aria-label", self.name(cause))
+        let columns = vec![
+            Tree::of("div", "when", when),
+            Tree::of("div", "why", why),
+            Tree::of("div", "breaks", breaks),
+        ];
+        Tree::of("section", &format!("panel one {}", self.mood(cause)), columns)
+            .with("aria-label", self.name(cause))
     }
 
     fn to_do(&self) -> Vec<Tree> {
@@ -255,7 +277,11 @@ impl<'a> Strip<'a> {
                     .with("href", format!("/incidents/{}", incident.id));
                 let row = vec![
                     Tree::text("span", "at", format.day(incident.opened_at, board.at)),
-                    Tree::of("span", "what", vec![Tree::of("i", &format!("b {}", incident.level.as_str()), vec![]), link]),
+                    Tree::of(
+                        "span",
+                        "what",
+                        vec![Tree::of("i", &format!("b {}", incident.level.as_str()), vec![]), link],
+                    ),
                     Tree::text("span", "long", format.ago(incident.opened_at, end)),
                 ];
                 Tree::of("li", "", row)

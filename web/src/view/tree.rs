@@ -86,7 +86,8 @@ impl Serialize for Tree {
             Self::Element(tag, attributes, children) => {
                 let mut list = serializer.serialize_seq(Some(children.len() + 2))?;
                 list.serialize_element(tag)?;
-                let attributes: std::collections::BTreeMap<_, _> = attributes.iter().map(|(k, v)| (k, v)).collect();
+                let attributes: std::collections::BTreeMap<_, _> =
+                    attributes.iter().map(|(k, v)| (k, v)).collect();
                 list.serialize_element(&attributes)?;
                 for child in children {
                     list.serialize_element(child)?;

@@ -1,0 +1,171 @@
+//! The event stream: changes arrive as patches, and a page that comes back misses nothing.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, BodyDataStream};
+use axum::http::{Request, StatusCode};
+use collector::watch::board_channel;
+use futures_util::StreamExt;
+use serde_json::Value;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use web::WebState;
+
+use crate::fixture;
+use crate::routes::{app, board, clock, get};
+
+struct Events(BodyDataStream);
+
+impl Events {
+    async fn open(app: &Router, query: &str, last: Option<&str>) -> Self {
+        let mut request = Request::get(format!("/api/v1/events{query}"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert!(response.headers().get("content-encoding").is_none());
+        Self(response.into_body().into_data_stream())
+    }
+
+    /// The next event: its name, id and data.
+    async fn next(&mut self) -> Option<(String, String, String)> {
+        let chunk =
+            timeout(Duration::from_secs(5), self.0.next()).await.expect("an event within five seconds")?;
+        let text = String::from_utf8(chunk.unwrap().to_vec()).unwrap();
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        Some((field("event:"), field("id:"), field("data:")))
+    }
+
+    /// The next event that is no sign of life.
+    async fn change(&mut self) -> Option<(String, String, Value)> {
+        loop {
+            let (name, id, data) = self.next().await?;
+            if name != "beat" {
+                return Some((name, id, serde_json::from_str(&data).unwrap()));
+            }
+            assert!(data.len() < 40, "a sign of life is small: {data}");
+        }
+    }
+}
+
+fn later(state: &str, by: u64) -> collector::board::Board {
+    let mut next = board(state);
+    next.sequence += by;
+    next
+}
+
+/// One model for all boards, as in life: a new one means a reload.
+fn with_model(mut board: collector::board::Board, like: &collector::board::Board) -> collector::board::Board {
+    board.model = like.model.clone();
+    board
+}
+
+#[tokio::test]
+async fn a_change_arrives_as_a_patch() {
+    let first = board("green");
+    let next = with_model(later("member-db", 1), &first);
+    let (app, publisher) = app(first);
+    get(&app, "/?lang=en").await;
+    let mut events = Events::open(&app, "?since=41&lang=en", None).await;
+    assert_eq!(events.next().await.unwrap().0, "beat");
+    publisher.publish(next);
+    let (name, id, patch) = events.change().await.unwrap();
+    assert_eq!((name.as_str(), id.as_str()), ("board", "42"));
+    assert_eq!(patch["header"]["mood"], "red");
+    let cards = patch["cards"].as_object().unwrap();
+    assert_eq!(cards.len(), 4, "only what changed: {cards:?}");
+    let root = cards.values().find(|card| card["state"] == "root").unwrap();
+    assert_eq!(root["fault"], "primary refused 1/2");
+    assert_eq!(root["cells"], "rg");
+    assert!(patch["lit"].as_object().unwrap().len() == 3 && patch["strip"].is_array());
+    assert!(patch.to_string().len() < 6000, "{} bytes", patch.to_string().len());
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_gets_what_it_missed() {
+    let first = board("green");
+    let (red, green) = (with_model(later("member-db", 1), &first), with_model(later("hung", 2), &first));
+    let (app, publisher) = app(first);
+    get(&app, "/?lang=en").await;
+    let mut events = Events::open(&app, "?since=41&lang=en", None).await;
+    publisher.publish(red);
+    let (_, id, _) = events.change().await.unwrap();
+    drop(events);
+    publisher.publish(green);
+    let mut events = Events::open(&app, "?since=41&lang=en", Some(&id)).await;
+    let (name, id, patch) = events.change().await.unwrap();
+    assert_eq!((name.as_str(), id.as_str()), ("board", "43"));
+    // Against red, not against the page's first green: the database is green again.
+    assert!(patch["cards"].as_object().unwrap().values().any(|card| card["level"] == "green"));
+}
+
+#[tokio::test]
+async fn an_unknown_sequence_or_another_topology_resets() {
+    let first = board("green");
+    let (app, publisher) = app(first);
+    get(&app, "/?lang=en").await;
+    let mut lost = Events::open(&app, "?since=7&lang=en", None).await;
+    assert_eq!(lost.next().await.unwrap().0, "reset");
+    assert!(lost.next().await.is_none(), "a reset is the last word");
+    let mut other_run = Events::open(&app, "?since=41&run=abc&lang=en", None).await;
+    assert_eq!(other_run.next().await.unwrap().0, "reset");
+
+    let mut events = Events::open(&app, "?since=41&lang=en", None).await;
+    assert_eq!(events.next().await.unwrap().0, "beat");
+    let mut other = fixture::green(fixture::model(&fixture::sixty()), clock());
+    other.sequence = 50;
+    publisher.publish(other);
+    assert_eq!(events.change().await.unwrap().0, "reset");
+}
+
+#[tokio::test]
+async fn streams_end_when_the_server_stops() {
+    let (_publisher, watch) = board_channel(board("green"));
+    let shutdown = CancellationToken::new();
+    let app = web::router(WebState::new(watch, clock), shutdown.clone());
+    let mut events = Events::open(&app, "", None).await;
+    assert_eq!(events.next().await.unwrap().0, "beat");
+    shutdown.cancel();
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn serving_ends_within_its_grace() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (_publisher, watch) = board_channel(board("green"));
+    let shutdown = CancellationToken::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(web::serve(listener, WebState::new(watch, clock), shutdown.clone()));
+    let mut reader = tokio::net::TcpStream::connect(address).await.unwrap();
+    reader.write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut buffer = [0; 512];
+    assert!(reader.read(&mut buffer).await.unwrap() > 0);
+    // A reader that goes away in the middle costs nothing but its own stream.
+    let mut gone = tokio::net::TcpStream::connect(address).await.unwrap();
+    gone.write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    drop(gone);
+    shutdown.cancel();
+    timeout(Duration::from_secs(4), server).await.expect("it ends").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_number_of_streams_is_bounded() {
+    let (app, _publisher) = app(board("green"));
+    let mut open = Vec::new();
+    for _ in 0..500 {
+        open.push(Events::open(&app, "", None).await);
+    }
+    let (status, headers, _) = get(&app, "/api/v1/events").await;
+    assert_eq!(status, 503);
+    assert_eq!(headers["content-type"], "application/problem+json");
+    open.pop();
+    drop(Events::open(&app, "", None).await);
+}

@@ -1,0 +1,204 @@
+//! Every route: status, headers, and nothing that a hostile target could slip in.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use collector::board::Board;
+use collector::watch::{BoardPublisher, board_channel};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use topology::fault::{Fault, FaultKind};
+use topology::level::Health;
+use topology::model::InstanceId;
+use topology::text::Text;
+use tower::ServiceExt;
+use web::WebState;
+
+use crate::fixture;
+
+pub(crate) fn clock() -> Timestamp {
+    "2026-11-24T12:11:03.6Z".parse().unwrap()
+}
+
+/// A router over one board; the publisher must live as long.
+pub(crate) fn app(board: Board) -> (Router, BoardPublisher) {
+    let (publisher, watch) = board_channel(board);
+    let mut state = WebState::new(watch, clock);
+    state.zone = jiff::tz::TimeZone::UTC;
+    (web::router(state, CancellationToken::new()), publisher)
+}
+
+pub(crate) fn board(state: &str) -> Board {
+    fixture::board(state, "2026-11-24T12:11:03Z".parse().unwrap())
+}
+
+pub(crate) async fn get(app: &Router, path: &str) -> (StatusCode, HeaderMap, String) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, 8 << 20).await.unwrap();
+    (parts.status, parts.headers, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+pub(crate) async fn json(app: &Router, path: &str) -> Value {
+    serde_json::from_str(&get(app, path).await.2).unwrap()
+}
+
+const PAGES: [&str; 8] = [
+    "/",
+    "/?lang=zh&theme=light",
+    "/nodes/member-db",
+    "/nodes/miniapp-server-3?lang=zh",
+    "/incidents/20261124-0407-1",
+    "/incidents/20261123-07?lang=zh",
+    "/nodes/nobody",
+    "/nowhere",
+];
+
+#[tokio::test]
+async fn every_route_answers_with_the_headers() {
+    let (app, _publisher) = app(board("member-db"));
+    let api = [
+        ("/api/v1/health", 200),
+        ("/api/v1/board", 200),
+        ("/api/v1/incidents", 200),
+        ("/api/v1/incidents?state=open", 200),
+        ("/api/v1/incidents?state=odd", 400),
+        ("/api/v1/incidents/20261124-0407-1", 200),
+        ("/api/v1/incidents/none", 404),
+        ("/api/v1/nodes/member-db", 200),
+        ("/api/v1/nodes/member", 404),
+        ("/api/v1/topology", 200),
+        ("/api/v1/nothing", 404),
+        ("/metrics", 200),
+        ("/healthz", 200),
+    ];
+    let pages = PAGES
+        .iter()
+        .map(|path| (*path, if path.starts_with("/no") && path.contains("no") { 0 } else { 200 }));
+    for (path, wanted) in api.into_iter().chain(pages) {
+        let (status, headers, body) = get(&app, path).await;
+        if wanted > 0 {
+            assert_eq!(status, wanted, "{path}: {body}");
+        }
+        let csp = headers["content-security-policy"].to_str().unwrap();
+        assert!(csp.starts_with("default-src 'none'") && !csp.contains("unsafe"), "{path}: {csp}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
+        assert_eq!(headers["cross-origin-opener-policy"], "same-origin", "{path}");
+        if path.starts_with("/api/") && !status.is_success() {
+            assert_eq!(headers["content-type"], "application/problem+json", "{path}");
+            let problem: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(problem["status"], status.as_u16());
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_carry_no_inline_script_and_no_style() {
+    for state in fixture::STATES {
+        let (app, _publisher) = app(board(state));
+        for path in PAGES {
+            let (_, headers, html) = get(&app, path).await;
+            assert_eq!(headers["cache-control"], "no-store", "{path}");
+            assert!(!html.contains("style="), "{state} {path}");
+            assert!(!html.contains("<style"), "{state} {path}");
+            for script in html.split("<script").skip(1) {
+                assert!(script.starts_with(" type=\"module\" src=\"/assets/"), "{script}");
+                assert!(script.split('>').nth(1).is_some_and(|rest| rest.starts_with("</script")));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn assets_are_found_and_kept_for_ever() {
+    let (app, _publisher) = app(board("green"));
+    let (_, _, html) = get(&app, "/").await;
+    let mut urls: Vec<&str> = html.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    urls.dedup();
+    assert!(urls.len() >= 7, "{urls:?}");
+    for url in urls {
+        let (status, headers, body) = get(&app, url).await;
+        assert_eq!(status, 200, "{url}");
+        assert!(headers["cache-control"].to_str().unwrap().contains("immutable"), "{url}");
+        assert!(!body.is_empty());
+    }
+    assert_eq!(get(&app, "/assets/0000000000000000/wall.js").await.0, 404);
+}
+
+#[tokio::test]
+async fn hostile_text_stays_text() {
+    let evil = "<script>alert(1)</script>\"'&\u{202e}<img src=x onerror=alert(1)>";
+    let mut board = board("member-db");
+    let id = InstanceId(0);
+    fixture::hurt(
+        &mut board,
+        id,
+        Health::Red,
+        Fault::new(FaultKind::BadAnswer, "ask", evil),
+        (evil, evil),
+        9,
+    );
+    for component in &mut board.components {
+        component.words = Text::same(evil);
+        component.short = Text::same(evil);
+        component.health = Health::Red;
+    }
+    board.sentence = Text::same(evil);
+    board.advice = Text::same(evil);
+    let (app, _publisher) = app(board);
+    for path in ["/", "/?lang=zh", "/nodes/gateway", "/nodes/%3Cscript%3E", "/incidents/%3Cscript%3E"] {
+        let (_, _, html) = get(&app, path).await;
+        assert!(!html.contains("<script>"), "{path}");
+        assert!(!html.contains("<img"), "{path}");
+    }
+    // What a probe keeps of a target's words has lost its direction marks already.
+    let node = json(&app, "/api/v1/nodes/gateway-1").await;
+    assert!(!node["words"].as_str().unwrap().contains('\u{202e}'));
+}
+
+#[tokio::test]
+async fn the_board_has_an_entity_tag() {
+    let (app, _publisher) = app(board("green"));
+    let (_, headers, _) = get(&app, "/api/v1/board").await;
+    let request =
+        Request::get("/api/v1/board").header("if-none-match", &headers["etag"]).body(Body::empty()).unwrap();
+    assert_eq!(app.oneshot(request).await.unwrap().status(), StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn answers_are_compressed_when_asked() {
+    let (app, _publisher) = app(board("member-db"));
+    let request = Request::get("/").header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let size = to_bytes(response.into_body(), 1 << 20).await.unwrap().len();
+    assert!(size < 20_000, "{size} bytes");
+}
+
+#[tokio::test]
+async fn metrics_name_levels_and_latency() {
+    let (app, _publisher) = app(board("member-db"));
+    let (_, headers, text) = get(&app, "/metrics").await;
+    assert!(headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    for line in [
+        "topowatch_component_level{component=\"member-db\"} 2",
+        "topowatch_component_level{component=\"store-db\"} 0",
+        "topowatch_instance_level{component=\"member-db\",instance=\"member-db-1\"} 2",
+        "topowatch_open_incidents 1",
+        "topowatch_build_info{version=\"0.1.0\"} 1",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_standing_collector_is_not_healthy() {
+    let mut old = board("green");
+    old.at -= jiff::SignedDuration::from_secs(60);
+    let (app, _publisher) = app(old);
+    let (status, _, body) = get(&app, "/healthz").await;
+    assert_eq!(status, 503, "{body}");
+}

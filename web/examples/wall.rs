@@ -2,7 +2,6 @@
 //!
 //! With the state `all` every state has its own port, from the given one up; `big` is a platform of some
 //! sixty components; `play` goes from one state to the next every few seconds.
-#![allow(unreachable_pub)]
 
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
@@ -31,7 +30,7 @@ fn board(state: &str) -> Board {
 async fn main() -> std::io::Result<()> {
     let mut args = std::env::args().skip(1);
     let state = args.next().unwrap_or_else(|| "all".to_owned());
-    let mut port: u16 = args.next().and_then(|port| port.parse().ok()).unwrap_or(8450);
+    let first: u16 = args.next().and_then(|port| port.parse().ok()).unwrap_or(8450);
     let states: Vec<&str> = if state == "all" {
         fixture::STATES.into_iter().chain(["big", "play"]).collect()
     } else {
@@ -39,13 +38,12 @@ async fn main() -> std::io::Result<()> {
     };
     let shutdown = CancellationToken::new();
     let mut servers = tokio::task::JoinSet::new();
-    for state in states {
+    for (state, port) in states.into_iter().zip(first..) {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         #[allow(clippy::print_stdout)]
         {
             println!("http://127.0.0.1:{port}/  {state}");
         }
-        port += 1;
         servers.spawn(show(state.to_owned(), listener, shutdown.clone()));
     }
     tokio::signal::ctrl_c().await?;

@@ -3,6 +3,10 @@
 //! Everything is made from one immutable [`collector::board::Board`]. The page is rendered here and is
 //! complete without script; the script keeps it current by setting attributes and text.
 #![warn(missing_docs)]
+#![allow(
+    clippy::format_push_string,
+    reason = "`write!` to a string gives a result that must not be thrown away"
+)]
 
 mod api;
 mod assets;

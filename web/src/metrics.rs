@@ -84,7 +84,7 @@ fn gather(board: &Board, version: &str) -> Result<Vec<u8>, prometheus::Error> {
             latency.with_label_values(&labels).set(seconds.as_secs_f64());
         }
     }
-    incidents.set(board.open.len() as i64);
+    incidents.set(i64::try_from(board.open.len()).unwrap_or(i64::MAX));
     late.set(board.monitor.late.as_secs_f64());
     rate.set(board.monitor.probes_per_second);
     blind.set(i64::from(board.monitor.blind));

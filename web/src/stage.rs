@@ -1,6 +1,5 @@
 //! What a page needs of one topology and never changes with levels: the layout, its style sheet, its wires.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use topology::model::{Model, Strength};
@@ -64,7 +63,7 @@ impl Stage {
 fn css(layout: &Layout) -> String {
     let mut css = String::from("@media (min-width:900px){\n");
     for (i, lane) in layout.lanes.iter().enumerate() {
-        let _ = writeln!(css, "#l{i}>details>summary{{left:{};width:{}}}", u(lane.x), u(lane.width));
+        css.push_str(&format!("#l{i}>details>summary{{left:{};width:{}}}\n", u(lane.x), u(lane.width)));
     }
     for (i, card) in layout.cards.iter().enumerate() {
         card_css(&mut css, i, card);
@@ -75,29 +74,33 @@ fn css(layout: &Layout) -> String {
 
 fn card_css(css: &mut String, i: usize, card: &Card) {
     let (r, cells) = (card.rect, &card.cells);
-    let _ =
-        writeln!(css, "#c{i}{{left:{};top:{};width:{};height:{}}}", u(r.x), u(r.y), u(r.width), u(r.height));
-    let _ = writeln!(css, "#c{i} .t{{max-width:{}}}", u(card.name_width));
+    css.push_str(&format!(
+        "#c{i}{{left:{};top:{};width:{};height:{}}}\n",
+        u(r.x),
+        u(r.y),
+        u(r.width),
+        u(r.height)
+    ));
+    css.push_str(&format!("#c{i} .t{{max-width:{}}}\n", u(card.name_width)));
     if card.shape != Shape::Tall {
-        let _ = writeln!(css, "#c{i} .fault,#c{i} .fig{{max-width:{}}}", u(card.line_width));
+        css.push_str(&format!("#c{i} .fault,#c{i} .fig{{max-width:{}}}\n", u(card.line_width)));
     }
     if cells.listed {
-        let _ = writeln!(css, "#c{i} .cells{{grid-auto-rows:{};--c:{}}}", u(cells.step), u(cells.size));
+        css.push_str(&format!("#c{i} .cells{{grid-auto-rows:{};--c:{}}}\n", u(cells.step), u(cells.size)));
         return;
     }
-    let _ = writeln!(
-        css,
-        "#c{i} .cells{{grid-template-columns:repeat({},{});grid-auto-rows:{};--c:{}}}",
+    css.push_str(&format!(
+        "#c{i} .cells{{grid-template-columns:repeat({},{});grid-auto-rows:{};--c:{}}}\n",
         cells.columns,
         u(cells.step),
         u(cells.step),
         u(cells.size)
-    );
+    ));
     // The grid's last column and row have no gap after them.
     let over = cells.step - cells.size;
-    let _ = writeln!(css, "#c{i} .cells{{margin:0 {} {} 0}}", u(-over), u(-over));
+    css.push_str(&format!("#c{i} .cells{{margin:0 {} {} 0}}\n", u(-over), u(-over)));
     if card.shape == Shape::One {
-        let _ = writeln!(css, "#c{i} .cells{{bottom:{}}}", u((r.height - 2 - cells.height()) / 2));
+        css.push_str(&format!("#c{i} .cells{{bottom:{}}}\n", u((r.height - 2 - cells.height()) / 2)));
     }
 }
 
@@ -148,7 +151,7 @@ fn path(points: &[(f64, f64)]) -> String {
         let (before, after) = (i.checked_sub(1).map(|i| points[i]), points.get(i + 1));
         match (before, after) {
             (None, _) => {
-                let _ = write!(d, "M{} {}", n(point.0), n(point.1));
+                d.push_str(&format!("M{} {}", n(point.0), n(point.1)));
             }
             (Some(before), Some(after)) => {
                 let towards = |other: (f64, f64)| {
@@ -157,11 +160,18 @@ fn path(points: &[(f64, f64)]) -> String {
                     (point.0 + (other.0 - point.0) * r, point.1 + (other.1 - point.1) * r)
                 };
                 let (a, b) = (towards(before), towards(*after));
-                let _ =
-                    write!(d, "L{} {}Q{} {} {} {}", n(a.0), n(a.1), n(point.0), n(point.1), n(b.0), n(b.1));
+                d.push_str(&format!(
+                    "L{} {}Q{} {} {} {}",
+                    n(a.0),
+                    n(a.1),
+                    n(point.0),
+                    n(point.1),
+                    n(b.0),
+                    n(b.1)
+                ));
             }
             (Some(_), None) => {
-                let _ = write!(d, "L{} {}", n(point.0), n(point.1));
+                d.push_str(&format!("L{} {}", n(point.0), n(point.1)));
             }
         }
     }

@@ -1,4 +1,5 @@
 //! One binary for all tests of the crate's outside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::format_push_string)]
 
 mod events;
 mod fixture;

@@ -2,6 +2,7 @@
 //!
 //! Never of levels and never of the clock: position is memory, so the same file gives the same pixels.
 //! All lengths are pixels of a stage of 1920 by 1080.
+#![allow(clippy::cast_possible_wrap, reason = "counts of what fits on a screen")]
 
 mod cells;
 mod lanes;

@@ -30,7 +30,7 @@ const HEADING: i32 = 140;
 /// The rows' measures.
 #[derive(Clone, Copy, Debug)]
 struct Pitch {
-    pitch: f64,
+    step: f64,
     gap: i32,
     /// How much lower than a full card those in the nearest lane right of the spine are, and those
     /// in the lanes after it: straight wires pass below them.
@@ -55,11 +55,11 @@ impl Pitch {
             12..=13 => (24, 8),
             _ => (0, 0),
         };
-        Self { pitch, gap, stairs }
+        Self { step: pitch, gap, stairs }
     }
 
     fn top(self, row: usize) -> i32 {
-        TOP + (row as f64 * self.pitch).round() as i32
+        TOP + (row as f64 * self.step).round() as i32
     }
 
     fn height(self, row: usize, rows: usize) -> i32 {

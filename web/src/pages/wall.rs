@@ -22,6 +22,8 @@ use crate::{assets, layout};
 struct Wall<'a> {
     head: Head,
     version: &'static str,
+    script: String,
+    modules: [String; 4],
     run: &'a str,
     sequence: u64,
     now: i64,
@@ -88,6 +90,8 @@ fn page<'a>(state: &'a WebState, snapshot: &'a Arc<Snapshot>, prefs: &Prefs) -> 
     wires.sort_by_key(|wire| wire.lit.map_or((0, 0), |lit| (1, 5 - lit.hop)));
     Wall {
         version: state.version,
+        script: assets::url("wall.js"),
+        modules: ["stream.js", "apply.js", "clock.js", "keys.js"].map(assets::url),
         run: state.run(),
         sequence: snapshot.sequence,
         now: now.as_millisecond(),
@@ -160,13 +164,5 @@ fn card<'a>(
 impl Wall<'_> {
     fn header(&self) -> &Header {
         &self.view.header
-    }
-
-    fn script(&self) -> String {
-        assets::url("wall.js")
-    }
-
-    fn modules(&self) -> [String; 4] {
-        ["stream.js", "apply.js", "clock.js", "keys.js"].map(assets::url)
     }
 }

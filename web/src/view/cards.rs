@@ -1,7 +1,5 @@
 //! A card's words and cells.
 
-use std::fmt::Write as _;
-
 use collector::board::Board;
 use serde::Serialize;
 use topology::level::{Health, Level};
@@ -183,22 +181,22 @@ fn label(
             words => words,
         };
         if !words.is_empty() {
-            let _ = write!(label, ", {words}");
+            label.push_str(&format!(", {words}"));
         }
         if kind == "root" {
-            let _ = write!(label, ", {} {}", format.pick("root cause", "根因"), circled(number));
+            label.push_str(&format!(", {} {}", format.pick("root cause", "根因"), circled(number)));
         } else if let Some(name) = names.get((number as usize).wrapping_sub(1)) {
-            let _ = match format.lang {
-                Lang::En => write!(label, ", because of {name}"),
-                Lang::Zh => write!(label, "，由 {name} 引起"),
-            };
+            label.push_str(&match format.lang {
+                Lang::En => format!(", because of {name}"),
+                Lang::Zh => format!("，由 {name} 引起"),
+            });
         }
-        let _ = write!(label, ", {} {}", format.pick("since", "始于"), format.time(state.since));
+        label.push_str(&format!(", {} {}", format.pick("since", "始于"), format.time(state.since)));
     }
     let (needs, needed) = (board.graph.needs(id).len(), board.graph.needed_by(id).len());
-    let _ = match format.lang {
-        Lang::En => write!(label, "; needs {needs}, needed by {needed}"),
-        Lang::Zh => write!(label, "；依赖 {needs}，被依赖 {needed}"),
-    };
+    label.push_str(&match format.lang {
+        Lang::En => format!("; needs {needs}, needed by {needed}"),
+        Lang::Zh => format!("；依赖 {needs}，被依赖 {needed}"),
+    });
     label
 }

@@ -1,8 +1,6 @@
 //! A small piece of a page as data: rendered by the server at first, built by the script afterwards, so
 //! that both make the same nodes from one description. Text is text in both.
 
-use std::fmt::Write as _;
-
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 /// An element or a text.
@@ -46,9 +44,9 @@ impl Tree {
         match self {
             Self::Text(text) => escape(text, out),
             Self::Element(tag, attributes, children) => {
-                let _ = write!(out, "<{tag}");
+                out.push_str(&format!("<{tag}"));
                 for (name, value) in attributes {
-                    let _ = write!(out, " {name}=\"");
+                    out.push_str(&format!(" {name}=\""));
                     escape(value, out);
                     if *name == "href" {
                         escape(query, out);
@@ -59,7 +57,7 @@ impl Tree {
                 for child in children {
                     child.write(out, query);
                 }
-                let _ = write!(out, "</{tag}>");
+                out.push_str(&format!("</{tag}>"));
             }
         }
     }

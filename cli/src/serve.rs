@@ -137,11 +137,13 @@ fn raise_file_limit(instances: usize) {
     }
 }
 
-/// Text on a terminal, JSON elsewhere, always to standard error.
+/// Text on a terminal, JSON elsewhere, always to standard error. What lapin says of connections that end is
+/// said by the probes, once and in their words.
 fn init_log() {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("TOPOWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("TOPOWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info,lapin=off"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second subscriber (in tests) changes nothing.
     let _set = if std::io::stderr().is_terminal() {

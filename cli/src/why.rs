@@ -115,10 +115,9 @@ fn render(incident: &Value) -> Vec<String> {
         }
     }
     let affected = list(&incident["affected"]);
-    lines.push(String::new());
-    if affected.is_empty() {
-        lines.push("Nobody else is affected.".to_owned());
-    } else {
+    // That nobody else is affected stands among the evidence.
+    if !affected.is_empty() {
+        lines.push(String::new());
         lines.push(output::bold("Affected, not broken:"));
         let width = affected.iter().map(|one| text(&one["node"]).chars().count()).max().unwrap_or(0);
         for one in affected {

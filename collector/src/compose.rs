@@ -202,8 +202,7 @@ fn edges(board: &Board, engine: &Engine, rolled: &[RolledUp]) -> Vec<EdgeState> 
 fn complaint(board: &Board, engine: &Engine, from: ComponentId, to: ComponentId) -> Text {
     let name = &board.model.component(to).name;
     let jobs = board.model.component(from).instance_ids().flat_map(|id| engine.jobs_of[id.index()].iter());
-    jobs.filter_map(|job| engine.states[*job].latest.as_ref())
-        .flat_map(|latest| &latest.witnesses)
+    jobs.flat_map(|job| engine.states[*job].witnesses())
         .find(|witness| &witness.on == name && witness.health == Health::Red)
         .map(|witness| Text::same(witness.words.clone()))
         .unwrap_or_default()

@@ -46,6 +46,20 @@ pub type JobId = usize;
 pub(crate) struct JobState {
     pub(crate) tracker: Tracker,
     pub(crate) latest: Option<Latest>,
+    /// What the last unhealthy look said of others. While that level stands these are its reasons, also when
+    /// a first good answer has come since.
+    pub(crate) blame: Vec<Witness>,
+}
+
+impl JobState {
+    /// The witnesses that go with the confirmed level.
+    pub(crate) fn witnesses(&self) -> &[Witness] {
+        if self.tracker.confirmed.health.is_unhealthy() {
+            &self.blame
+        } else {
+            self.latest.as_ref().map_or(&[], |latest| &latest.witnesses)
+        }
+    }
 }
 
 /// The latest observation of a job.
@@ -105,7 +119,10 @@ impl Engine {
             jobs.extend(component.probes.iter().map(|probe| Job { instance: id, probe: Arc::clone(probe) }));
             jobs_of.push((first..jobs.len()).collect());
         }
-        let states = jobs.iter().map(|_| JobState { tracker: Tracker::new(now), latest: None }).collect();
+        let states = jobs
+            .iter()
+            .map(|_| JobState { tracker: Tracker::new(now), latest: None, blame: Vec::new() })
+            .collect();
         let instance_since = vec![(Health::Unknown, now); model.instances.len()];
         let component_since = vec![(Health::Unknown, now); model.components.len()];
         Self {
@@ -196,6 +213,9 @@ impl Engine {
         let confirm = self.confirm(instance);
         let interval = self.interval(job);
         let state = &mut self.states[job];
+        if judged.health.is_unhealthy() {
+            state.blame.clone_from(&observation.witnesses);
+        }
         if state.latest.as_ref().is_none_or(|latest| latest.started <= started) {
             state.latest = Some(latest(started, at, observation));
         }
@@ -386,7 +406,7 @@ impl Engine {
             if between(latest.at, now) > self.interval_of(job, state) * STALE_AFTER {
                 continue;
             }
-            for witness in &latest.witnesses {
+            for witness in state.witnesses() {
                 let on_instance = instances.get(witness.on.as_str()).copied();
                 let on = components
                     .get(witness.on.as_str())

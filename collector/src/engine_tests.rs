@@ -195,6 +195,31 @@ fn lesson_03_recovery_of_a_cause_blames_nobody_else() {
 }
 
 #[test]
+fn a_first_good_answer_after_an_outage_splits_no_incident() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    play.rounds(4);
+    // All answer again, and say that all they need is fine; each needs a second look to be green.
+    play.broken.clear();
+    for i in 1..=2 {
+        let mut well = testkit::answer(&[]);
+        well.witnesses.push(Witness {
+            on: "member-db".to_owned(),
+            health: Health::Green,
+            words: String::new(),
+            latency: None,
+        });
+        play.break_it(&format!("member-{i}"), well);
+    }
+    play.rounds(1);
+    assert_eq!(play.roots(), ["member-db-1"]);
+    assert_eq!(play.board.sentence.en, "member-db is down: 3 others affected");
+    play.rounds(2);
+    assert_eq!(play.messages(), ["open", "resolve"]);
+    assert_eq!(play.told().iter().filter(|told| **told == "opened").count(), 1);
+}
+
+#[test]
 fn whoever_stays_broken_after_the_cause_recovered_is_blamed_in_the_end() {
     let mut play = Play::new(PLATFORM);
     play.kill_member_db();

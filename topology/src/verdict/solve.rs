@@ -223,7 +223,7 @@ fn verdict(situation: &Situation<'_>, chosen: &[Candidate], unhealthy: &[Instanc
     let mut hypotheses = Vec::new();
     for candidate in &whole {
         let rival = others.iter().map(|other| other.score).fold(f64::NEG_INFINITY, f64::max);
-        let confidence = confidence(candidate, unhealthy.len(), whole.len(), rival);
+        let confidence = confidence(situation, candidate, unhealthy.len(), whole.len(), rival);
         for culprit in &candidate.culprits {
             let evidence = evidence::of_root(situation, candidate, *culprit, unhealthy, whole.len());
             let hypothesis = part(candidate, *culprit);
@@ -261,13 +261,36 @@ fn common_fault(situation: &Situation<'_>, hypothesis: &Hypothesis) -> Option<Fa
     kinds.all(|kind| kind == Some(first)).then_some(first)
 }
 
+/// True when nothing that its broken instances need is unhealthy or about to be: there is nobody to inherit from.
+fn nothing_behind(situation: &Situation<'_>, candidate: &Candidate) -> bool {
+    candidate.hypothesis.edges.is_empty()
+        && candidate.hypothesis.instances.iter().all(|id| {
+            let component = situation.model.instance(*id).component;
+            situation.graph.needs(component).into_iter().all(|edge| {
+                let needed = situation.model.component(situation.graph.dependency(edge).to);
+                needed.instance_ids().all(|i| {
+                    let facts = situation.facts(i);
+                    facts.health == Health::Green && !facts.suspected
+                })
+            })
+        })
+}
+
 /// How sure: what speaks for the candidate, and how far behind the next one is. Hand-set; calibrating it on
 /// recorded cases is a matter of these numbers alone.
-fn confidence(candidate: &Candidate, unhealthy: usize, roots: usize, rival: f64) -> f64 {
+fn confidence(
+    situation: &Situation<'_>,
+    candidate: &Candidate,
+    unhealthy: usize,
+    roots: usize,
+    rival: f64,
+) -> f64 {
     let (bad, good) = candidate.named_by;
     let mut sure: f64 = 0.55;
     if candidate.own_fault {
         sure += 0.2;
+    } else if nothing_behind(situation, candidate) {
+        sure += 0.17;
     }
     if roots == 1 && candidate.covered.len() == unhealthy {
         sure += 0.12;

@@ -50,7 +50,7 @@ impl Pitch {
         let full = pitch as i32 - gap;
         let stairs = match rows {
             0..=7 => (34.min(full / 3), 17),
-            8 => (28, 14),
+            8 => (24, 12),
             9..=11 => (26, 10),
             12..=13 => (24, 8),
             _ => (0, 0),

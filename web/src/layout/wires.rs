@@ -332,7 +332,7 @@ impl Router<'_> {
     }
 }
 
-/// Heights at which a wire may leave `rect`, nearest to `towards` first, at most eight.
+/// Heights at which a wire may leave `rect`, nearest to `towards` first: some sixteen on a tall card, ten on others.
 fn ports(rect: Rect, towards: i32) -> Vec<i32> {
     let (top, bottom) = (rect.y + CORNER, rect.bottom() - CORNER);
     if top >= bottom {
@@ -341,7 +341,7 @@ fn ports(rect: Rect, towards: i32) -> Vec<i32> {
     let mut ports: Vec<i32> = (top..=bottom).step_by(APART as usize).collect();
     ports.push(rect.y + rect.height / 2);
     ports.sort_by_key(|y| ((y - towards).abs(), *y));
-    ports.truncate(10);
+    ports.truncate(if rect.height > 120 { 16 } else { 10 });
     ports
 }
 

@@ -22,11 +22,18 @@ pub(crate) struct Head {
     theme: &'static str,
     query: &'static str,
     css: String,
+    icon: String,
 }
 
 impl Head {
     fn of(prefs: &Prefs) -> Self {
-        Self { lang: prefs.lang, theme: prefs.theme, query: prefs.query, css: assets::url("wall.css") }
+        Self {
+            lang: prefs.lang,
+            theme: prefs.theme,
+            query: prefs.query,
+            css: assets::url("wall.css"),
+            icon: assets::url("icon.svg"),
+        }
     }
 
     fn lang_tag(&self) -> &'static str {

@@ -20,6 +20,8 @@ Examples:
   topowatch serve                      watch it: http://127.0.0.1:8440
   topowatch health && deploy           exit 0 green, 1 yellow, 2 red, 3 unknown or no answer
   topowatch health order-db --wait green --timeout 5m
+  topowatch health --once              the same without a server: looks at everything itself
+  topowatch probe redis://10.0.0.1:6379
   topowatch why                        what is really broken, and why we say so
 
 Exit status: 0 green or done, 1 yellow or failed, 2 red or a broken file, 3 unknown or no answer,
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Health(HealthArgs),
     /// What is really broken, why we say so, and what it breaks
     Why(WhyArgs),
+    /// Look at one node or address now, from here, and say what each step took
+    Probe(ProbeArgs),
     /// Start the ordering platform with its monitor, in the foreground
     Demo(DemoArgs),
 }
@@ -86,9 +90,48 @@ pub(crate) struct HealthArgs {
     /// How long to wait
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// Probe everything once from here and answer, without a server
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The topology file for --once
+    #[arg(
+        short = 'c',
+        long = "config",
+        default_value = "topology.yaml",
+        value_name = "FILE",
+        requires = "once"
+    )]
+    pub(crate) config: PathBuf,
     #[command(flatten)]
     pub(crate) server: Server,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = PROBE_EXAMPLES)]
+pub(crate) struct ProbeArgs {
+    /// A node of the topology file, or a URL
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// The topology file, for a node's name
+    #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// How long one look may take (for a URL)
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const PROBE_EXAMPLES: &str = "\
+A URL is one of
+  http://HOST:PORT/PATH   tcp://HOST:PORT         redis://[USER[:PASSWORD]@]HOST:PORT
+  postgres://USER[:PASSWORD]@HOST:PORT/DATABASE   mysql://USER[:PASSWORD]@HOST:PORT/DATABASE
+  amqp://USER[:PASSWORD]@HOST:PORT/VHOST          nginx://HOST:PORT/PATH
+A password on the command line can be read by everybody on this machine: leave it out and set
+TOPOWATCH_PASSWORD instead.
+
+Exit status: 0 answered well, 1 yellow, 2 red.";
 
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
@@ -110,6 +153,9 @@ pub(crate) struct DemoArgs {
     /// How much of the platform
     #[arg(long, env = "DEMO_SCALE", default_value = "small", value_name = "SCALE")]
     pub(crate) scale: String,
+    /// Tell this webhook of incidents
+    #[arg(long, env = "DEMO_WEBHOOK", hide_env_values = true, value_name = "URL")]
+    pub(crate) webhook: Option<String>,
     /// Stop everything when the process that started the demo ends
     #[arg(long, hide = true)]
     pub(crate) stop_with_parent: bool,

@@ -15,6 +15,9 @@ use crate::output;
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
+    if args.once {
+        return crate::once::run(args).await;
+    }
     let client = Client::new(&args.server.url)?;
     let deadline = deadline(args.timeout);
     loop {
@@ -65,7 +68,7 @@ async fn ask(client: &Client, node: Option<&str>) -> Result<Value> {
     }
 }
 
-fn show(answer: &Value, args: &HealthArgs) -> Result<Exit> {
+pub(crate) fn show(answer: &Value, args: &HealthArgs) -> Result<Exit> {
     let word = answer["level"].as_str().ok_or_else(|| fail(Exit::Unknown, "the answer has no level"))?;
     if args.server.json {
         output::line(&serde_json::to_string_pretty(answer)?);

@@ -25,7 +25,7 @@ pub(crate) fn load(file: &Path) -> Result<(Model, Vec<Diagnostic>), Vec<Diagnost
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = good.iter().filter(|b| **b == b'\n').count() + 1;
+        let line = good.split(|b| *b == b'\n').count();
         let column = good.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         at(line as u32, column as u32, "this is not UTF-8".to_owned(), Some("save the file as UTF-8"))
     })?;

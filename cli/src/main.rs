@@ -8,7 +8,9 @@ mod environment;
 mod exit;
 mod health;
 mod load;
+mod once;
 mod output;
+mod probe;
 mod serve;
 mod why;
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Health(args) => runtime.block_on(health::run(&args)),
         Command::Why(args) => runtime.block_on(why::run(&args)),
+        Command::Probe(args) => runtime.block_on(probe::run(&args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
     };
     // Blocking name lookups must not hold the exit up.

@@ -97,13 +97,14 @@ async fn wait_for_end(
         (collected, served)
     };
     tokio::select! {
-        done = tokio::time::timeout(SHUTDOWN, stopping) => match done {
-            Ok((collected, served)) => {
-                collected.context("the collector panicked")?;
-                served.context("the web server panicked")?.context("the web server failed")?;
-            }
-            Err(_) => tracing::warn!("not everything ended within {} s", SHUTDOWN.as_secs()),
-        },
+        done = tokio::time::timeout(SHUTDOWN, stopping) => {
+            let Ok((collected, served)) = done else {
+                tracing::warn!("not everything ended within {} s", SHUTDOWN.as_secs());
+                return Ok(stopped_by);
+            };
+            collected.context("the collector panicked")?;
+            served.context("the web server panicked")?.context("the web server failed")?;
+        }
         _ = interrupt.recv() => tracing::warn!("a second Ctrl-C: gone at once"),
     }
     Ok(stopped_by)

@@ -39,12 +39,14 @@ pub(crate) fn board(engine: &mut Engine, parts: Parts) -> Board {
     }
     for (i, since) in engine.component_since.iter_mut().enumerate() {
         if since.0 != rolled[i].health {
-            let kept = engine.kept_since.remove(&model.components[i].name);
-            let word = rolled[i].health.level().as_str();
-            let before =
-                kept.filter(|(level, _)| since.0 == Health::Unknown && level == word).map(|(_, at)| at);
+            let kept = engine.kept_since.get(&model.components[i].name);
+            let before = kept.filter(|(level, _)| level == rolled[i].health.level().as_str()).map(|(_, at)| *at);
             *since = (rolled[i].health, before.unwrap_or(now));
         }
+    }
+    if monitor.seen == model.instances.len() {
+        // The picture is whole again: from here on a change is news.
+        engine.kept_since.clear();
     }
     let explained: BTreeMap<InstanceId, Culprit> =
         verdict.explained.iter().map(|(id, root)| (*id, verdict.roots[*root].culprit)).collect();

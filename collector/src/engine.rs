@@ -10,7 +10,7 @@ use probes::observation::{Observation, Outcome, Witness};
 use topology::fault::FaultKind;
 use topology::graph::Graph;
 use topology::level::Health;
-use topology::model::{ComponentId, Confirm, InstanceId, Model, Probe};
+use topology::model::{Component, ComponentId, Confirm, InstanceId, Model, Probe};
 use topology::rollup::{self, RolledUp};
 use topology::verdict::{InstanceFacts, Onset, Situation, Verdict, WitnessFact, solve};
 
@@ -403,7 +403,7 @@ impl Engine {
         let mut facts = Vec::new();
         for (job, state) in self.jobs.iter().zip(&self.states) {
             let Some(latest) = &state.latest else { continue };
-            if between(latest.at, now) > self.interval_of(job, state) * STALE_AFTER {
+            if between(latest.at, now) > state.tracker.interval(job.probe.interval) * STALE_AFTER {
                 continue;
             }
             for witness in state.witnesses() {
@@ -426,10 +426,6 @@ impl Engine {
         facts
     }
 
-    fn interval_of(&self, job: &Job, state: &JobState) -> Duration {
-        state.tracker.interval(job.probe.interval)
-    }
-
     fn step_incidents(
         &mut self,
         verdict: &Verdict,
@@ -438,7 +434,7 @@ impl Engine {
         now: Timestamp,
     ) -> Vec<Change> {
         let components: Vec<Health> = rolled.iter().map(|r| r.health).collect();
-        let longest = self.model.components.iter().map(|c| c.interval()).max().unwrap_or_default();
+        let longest = self.model.components.iter().map(Component::interval).max().unwrap_or_default();
         // Taken out for the step, which only reads the rest of the engine.
         let mut incidents = std::mem::take(&mut self.incidents);
         let onset_of = |culprit| self.onset_of(culprit);

@@ -1,7 +1,7 @@
 //! One observation against its thresholds: the level of a single look. Pure.
 
 use probes::observation::{Answer, Observation, Outcome};
-use topology::fault::{Fault, FaultKind};
+use topology::fault::{Fault, FaultKind, Reason};
 use topology::kind::{Bad, show_value};
 use topology::level::Health;
 use topology::model::{Probe, Threshold};
@@ -49,8 +49,7 @@ pub fn judge(probe: &Probe, observation: &Observation) -> Option<Judged> {
 
 /// A fault is red, but for those that only shut the monitor out: its users may be served well.
 fn of_fault(fault: &Fault) -> Judged {
-    let monitor_only =
-        fault.kind == FaultKind::Auth || fault.reason.is_some_and(|reason| reason.only_the_monitor());
+    let monitor_only = fault.kind == FaultKind::Auth || fault.reason.is_some_and(Reason::only_the_monitor);
     let health = if monitor_only { Health::AtRisk } else { Health::Red };
     let kind = fault.kind;
     // A status says more than "bad answer".
@@ -141,7 +140,6 @@ pub fn spoken(signal: &str) -> String {
 mod tests {
     use super::*;
     use crate::testkit::{self, answer, fault};
-    use topology::fault::Reason;
 
     #[test]
     fn a_fault_is_red_and_a_refused_login_is_yellow() {

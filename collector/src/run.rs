@@ -17,7 +17,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use topology::level::{Health, Level};
-use topology::model::{Address, Model, NodeId, Probe};
+use topology::model::{Address, Component, Model, NodeId, Probe};
 use topology::text::Text;
 
 use crate::board::{Board, MonitorState};
@@ -245,7 +245,7 @@ impl Running {
         }
         let late = self.late.iter().map(|(_, late)| *late).max().unwrap_or_default();
         let engine = &mut self.collector.engine;
-        let longest = engine.model().components.iter().map(|c| c.interval()).max().unwrap_or_default();
+        let longest = engine.model().components.iter().map(Component::interval).max().unwrap_or_default();
         let monitor = MonitorState {
             // The scheduler itself is late by more than an interval: this monitor has lost its processor.
             blind: late > longest,

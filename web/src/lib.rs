@@ -8,7 +8,7 @@
     reason = "`write!` to a string gives a result that must not be thrown away"
 )]
 
-mod api;
+pub mod api;
 mod assets;
 mod events;
 pub mod layout;

@@ -79,7 +79,14 @@ async fn watch(
     output::line(&format!("starting the ordering platform ({}) in {}", args.scale, args.dir.display()));
     platform.up(&args.scale, base_port).await?;
     let topology = dir.join("topology.yaml");
-    let mut monitor = Monitor::start(&topology, args.port, dir)?;
+    if args.webhook.is_some() {
+        // The address itself stays in the environment: it may hold a token.
+        let mut text =
+            fs::read_to_string(&topology).with_context(|| format!("cannot read {}", topology.display()))?;
+        text.push_str("\nalerts:\n  receivers:\n    demo: { webhook: { url: \"${env:DEMO_WEBHOOK}\" } }\n");
+        write(&topology, &text)?;
+    }
+    let mut monitor = Monitor::start(&topology, args.port, dir, args.webhook.as_deref())?;
     output::line(&format!("starting the monitor on {url}"));
     let (seen, components) = monitor.first_round(url).await?;
     write(&dir.join("url"), &format!("{url}\n"))?;

@@ -15,7 +15,7 @@ use crate::exit::{Exit, fail};
 use crate::output;
 
 /// The first round is over long before; a busy machine takes its time.
-const FIRST_ROUND: Duration = Duration::from_secs(60);
+const FIRST_ROUND: Duration = Duration::from_mins(1);
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// A monitor that ends this often is not started again.
 const MAX_RESTARTS: u32 = 20;
@@ -24,13 +24,15 @@ pub(super) struct Monitor {
     topology: PathBuf,
     port: u16,
     dir: PathBuf,
+    webhook: Option<String>,
     child: Child,
 }
 
 impl Monitor {
-    pub(super) fn start(topology: &Path, port: u16, dir: &Path) -> Result<Self> {
-        let child = spawn(topology, port, dir)?;
-        Ok(Self { topology: topology.to_owned(), port, dir: dir.to_owned(), child })
+    pub(super) fn start(topology: &Path, port: u16, dir: &Path, webhook: Option<&str>) -> Result<Self> {
+        let child = spawn(topology, port, dir, webhook)?;
+        let (topology, dir, webhook) = (topology.to_owned(), dir.to_owned(), webhook.map(str::to_owned));
+        Ok(Self { topology, port, dir, webhook, child })
     }
 
     /// Waits until every instance has been seen once: how many instances, of how many components.
@@ -59,7 +61,7 @@ impl Monitor {
         for _ in 0..MAX_RESTARTS {
             let status = self.child.wait().await.ok();
             output::line(&format!("the monitor ended ({}): starting it again", shown(status)));
-            match spawn(&self.topology, self.port, &self.dir) {
+            match spawn(&self.topology, self.port, &self.dir, self.webhook.as_deref()) {
                 Ok(child) => self.child = child,
                 Err(error) => return format!("{error:#}"),
             }
@@ -82,14 +84,18 @@ fn shown(status: Option<ExitStatus>) -> String {
     status.map_or_else(|| "no status".to_owned(), |status| status.to_string())
 }
 
-fn spawn(topology: &Path, port: u16, dir: &Path) -> Result<Child> {
+fn spawn(topology: &Path, port: u16, dir: &Path, webhook: Option<&str>) -> Result<Child> {
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
     let log = File::options()
         .create(true)
         .append(true)
         .open(dir.join("topowatch.log"))
         .context("cannot write the monitor's log")?;
-    Command::new(own)
+    let mut command = Command::new(own);
+    if let Some(webhook) = webhook {
+        command.env("DEMO_WEBHOOK", webhook);
+    }
+    command
         .arg("serve")
         .arg("--config")
         .arg(topology)

@@ -19,6 +19,22 @@ use crate::respond::Problem;
 
 pub(crate) use self::topology::topology;
 
+/// What `/api/v1/health` answers for `board`, for who has a board and no server.
+///
+/// # Errors
+/// When it cannot be put into JSON, which is a bug.
+pub fn health_value(board: &collector::board::Board) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(board::Health::of(board))
+}
+
+/// What `/api/v1/board` answers for `board`.
+///
+/// # Errors
+/// When it cannot be put into JSON, which is a bug.
+pub fn board_value(board: &collector::board::Board) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(board::Board::of(board))
+}
+
 /// `GET /api/v1/health`: answers 200 whatever the level.
 pub(crate) async fn health(State(state): State<WebState>) -> Json<board::Health> {
     Json(board::Health::of(&state.boards.current()))

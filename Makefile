@@ -1,0 +1,70 @@
+# Everything is done by two of these: `make demo` and `make test`.
+
+DEMO_DIR ?= .demo
+DEMO_PORT ?= 8440
+DEMO_SCALE ?= small
+export DEMO_DIR DEMO_PORT DEMO_SCALE
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
+
+CARGO ?= cargo
+# One test runner for all: nextest where it is installed, the one that comes with cargo elsewhere.
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-web lint build bench screenshots notices clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  DEMO_DIR=$(DEMO_DIR) DEMO_PORT=$(DEMO_PORT) DEMO_SCALE=$(DEMO_SCALE)"
+
+demo: build ## the ordering platform and its monitor, in the foreground; Ctrl-C stops everything
+	@scripts/need servers
+	@exec target/release/topowatch demo --stop-with-parent
+
+test: test-rust test-web ## every test, on real servers and a real browser
+
+test-rust:
+	@scripts/need build servers
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --workspace --no-fail-fast
+	$(CARGO) test --workspace --doc --quiet
+else
+	$(CARGO) test --workspace --no-fail-fast
+endif
+
+test-web: web/e2e/node_modules
+	@scripts/need build servers browser
+	$(CARGO) build --workspace --bins
+	cd web/e2e && node --test --test-concurrency=1 *.test.mjs
+
+web/e2e/node_modules: web/e2e/package-lock.json
+	@scripts/need browser
+	cd web/e2e && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+lint: ## formatting and clippy, as CI wants them
+	@scripts/need build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences and sources were not checked here"; fi
+
+build: ## target/release/topowatch and target/release/ordering-platform
+	@scripts/need build
+	$(CARGO) build --release --workspace --bins
+
+bench: build ## what the monitor costs, in ratios
+	@scripts/need servers
+	scripts/bench
+
+screenshots: build web/e2e/node_modules ## docs/images/, from the live demo
+	@scripts/need servers browser
+	cd web/e2e && node screenshots.mjs
+
+notices: ## THIRD-PARTY-NOTICES.md, from the lock file
+	scripts/notices > THIRD-PARTY-NOTICES.md
+
+clean: ## what was built
+	$(CARGO) clean
+	rm -rf web/e2e/node_modules

@@ -17,8 +17,8 @@ use crate::deployment::{Deployment, Running, State};
 use crate::process::{self, Life, Process};
 
 /// The share of time that a slowed server gets. A service's budget for one question is 250 ms.
-const SLOW_STOPPED: Duration = Duration::from_millis(150);
-const SLOW_RUNNING: Duration = Duration::from_millis(25);
+const SLOW_STOPPED: Duration = Duration::from_millis(220);
+const SLOW_RUNNING: Duration = Duration::from_millis(20);
 /// For another command at work in the same directory.
 const PATIENCE: Duration = Duration::from_secs(30);
 

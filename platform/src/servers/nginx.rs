@@ -46,8 +46,17 @@ http {{
         proxy_next_upstream error timeout;
         proxy_next_upstream_tries 2;
         location = /stub_status {{ stub_status; access_log off; allow 127.0.0.0/8; deny all; }}
-        # An order takes several steps, each with a deadline of its own.
-        location = /api/orders {{ proxy_read_timeout 3s; proxy_pass http://miniapp; }}
+        # An order takes several steps, each with a deadline of its own. Asked for again it is the same
+        # order: it carries a key, and where the client gave none, X-Request-Id is one.
+        location = /api/orders {{
+            proxy_read_timeout 2s;
+            proxy_next_upstream error timeout non_idempotent;
+            proxy_pass http://miniapp;
+        }}
+        location = /api/coupons/claim {{
+            proxy_next_upstream error timeout non_idempotent;
+            proxy_pass http://miniapp;
+        }}
         location / {{ proxy_pass http://miniapp; }}
     }}
 }}

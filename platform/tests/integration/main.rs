@@ -4,6 +4,7 @@
     reason = "a test may end here; the lint only spares the test functions themselves"
 )]
 
+mod journey;
 mod support;
 
 use std::process::Stdio;
@@ -18,9 +19,12 @@ use uuid::Uuid;
 
 use crate::support::{Platform, await_until, command, processes_of, read_json, run};
 
+// Starting everything is most of what a test costs: what does not disturb each other shares a platform.
+
 #[test]
 fn an_order_goes_all_the_way_and_down_leaves_nothing() {
     let platform = Platform::up();
+    the_monitoring_accounts_can_look_and_not_touch(&platform);
     let order = platform.order(3);
     let shown = platform.await_ready(order);
     assert_eq!((&shown["store"], &shown["paid"]), (&Value::from(3), &Value::from(true)));
@@ -63,11 +67,10 @@ fn a_dead_database_is_named_up_to_the_gateway_and_repair_mends_it() {
             platform.get(instance, page).filter(|(status, _)| *status == 200)
         });
     }
+    a_lost_shard_takes_its_quarter_and_no_more(&platform);
 }
 
-#[test]
-fn the_monitoring_accounts_can_look_and_not_touch() {
-    let platform = Platform::up();
+fn the_monitoring_accounts_can_look_and_not_touch(platform: &Platform) {
     let (amqp, mysql, postgres) = (
         platform.secret("monitor-amqp"),
         platform.secret("monitor-mysql"),
@@ -119,11 +122,10 @@ fn a_stopped_server_or_cache_takes_nothing_away_from_the_customer() {
         (status == 200 && deep["status"] == "warn").then_some(deep)
     });
     assert_eq!(deep["checks"]["product-redis"][0]["status"], "fail");
+    orders_wait_out_a_dead_broker(&platform);
 }
 
-#[test]
-fn orders_wait_out_a_dead_broker() {
-    let platform = Platform::up();
+fn orders_wait_out_a_dead_broker(platform: &Platform) {
     platform.signal("order-mq-1", Signal::SIGKILL);
     let order = platform.order(4);
     let deep = await_until("the order service warning", || {
@@ -135,9 +137,7 @@ fn orders_wait_out_a_dead_broker() {
     platform.await_ready(order);
 }
 
-#[test]
-fn a_lost_shard_takes_its_quarter_and_no_more() {
-    let platform = Platform::up();
+fn a_lost_shard_takes_its_quarter_and_no_more(platform: &Platform) {
     platform.signal("order-db-2", Signal::SIGKILL);
     let deep = await_until("the order service warning", || {
         let (status, deep) = platform.get("order-service-1", "/health/deep")?;

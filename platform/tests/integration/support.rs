@@ -24,6 +24,14 @@ pub(crate) fn await_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> 
     }
 }
 
+/// The same, and how long it took.
+#[expect(clippy::disallowed_methods, reason = "the promise is about real time")]
+pub(crate) fn seconds_until(what: &str, ask: impl FnMut() -> Option<()>) -> f64 {
+    let began = Instant::now();
+    await_until(what, ask);
+    began.elapsed().as_secs_f64()
+}
+
 pub(crate) fn command(arguments: &[&str], dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ordering-platform"));
     command.args(arguments).arg("--dir").arg(dir);
@@ -65,12 +73,16 @@ pub(crate) struct Platform {
 
 impl Platform {
     pub(crate) fn up() -> Self {
+        Self::up_with(&[])
+    }
+
+    pub(crate) fn up_with(options: &[&str]) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         let platform = Self { dir, http, runtime };
-        let output = run(&["up", "--base-port", "auto"], platform.dir.path());
+        let output = run(&[&["up", "--base-port", "auto"], options].concat(), platform.dir.path());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         platform
     }
@@ -129,6 +141,30 @@ impl Platform {
             let (_, shown) = self.get("gateway-2", &format!("/api/orders/{order}"))?;
             (shown["status"] == "ready").then_some(shown)
         })
+    }
+
+    fn redis(&self, instance: &str) -> redis::Connection {
+        let url = format!("redis://:{}@{}/", self.secret("redis"), self.address(instance));
+        redis::Client::open(url).unwrap().get_connection().unwrap()
+    }
+
+    /// Is it on its store's list, or taken from there and not made?
+    pub(crate) fn is_open(&self, store: i64, order: i64) -> bool {
+        let mut redis = self.redis("oms-redis-1");
+        let mut on = |list: &str| -> Option<f64> {
+            redis::cmd("ZSCORE").arg(format!("store:{store}:{list}")).arg(order).query(&mut redis).unwrap()
+        };
+        on("new").or_else(|| on("taken")).is_some()
+    }
+
+    /// The pickup code that waits at the OMS for the order service.
+    pub(crate) fn pickup_code(&self, order: i64) -> Option<String> {
+        redis::cmd("HGET").arg("pickups").arg(order).query(&mut self.redis("oms-redis-1")).unwrap()
+    }
+
+    /// Does it take no more?
+    pub(crate) fn redis_refuses(&self, instance: &str) -> bool {
+        redis::cmd("SET").arg("probe").arg("x").exec(&mut self.redis(instance)).is_err()
     }
 
     /// Places an order, again while the platform is busy; the key makes it one order.

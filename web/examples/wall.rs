@@ -1,7 +1,7 @@
 //! Serves boards made by hand, to look at the wall: `cargo run -p web --example wall [STATE] [PORT]`.
 //!
 //! With the state `all` every state has its own port, from the given one up; `big` is a platform of some
-//! sixty components; `play` goes from one state to the next every few seconds.
+//! sixty components; a path to a topology.yaml (with probes without options) shows that one; `play` goes from one state to the next every few seconds.
 
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
@@ -22,6 +22,10 @@ fn now() -> Timestamp {
 fn board(state: &str) -> Board {
     match state {
         "big" => fixture::green(fixture::model(&fixture::sixty()), now()),
+        file if file.ends_with(".yaml") => {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            fixture::green(fixture::model(&text), now())
+        }
         other => fixture::board(other, now()),
     }
 }

@@ -57,6 +57,19 @@ fn the_demo_platform_lies_calm() {
 }
 
 #[test]
+fn a_short_lane_in_the_middle_lets_wires_pass() {
+    let messaging = "  messaging: { en: Messaging & OMS, zh: 消息与 OMS }\n";
+    let cache = "  cache: { en: Redis";
+    let text = fixture::DEMO.replace(messaging, "").replace(cache, &format!("{messaging}{cache}"));
+    let model = fixture::model(&text);
+    assert_eq!(model.tiers[3].name, "messaging");
+    let layout = Layout::of(&model);
+    check(&model, &layout).unwrap();
+    println!("{} crossings", layout.crossings);
+    assert!(layout.crossings <= 12, "{} crossings", layout.crossings);
+}
+
+#[test]
 fn the_same_file_gives_the_same_pixels() {
     let [a, b] =
         [fixture::model(fixture::DEMO), fixture::model(fixture::DEMO)].map(|model| Layout::of(&model));

@@ -97,32 +97,40 @@ pub(crate) fn place(model: &Model, columns: &[Column], rows: &Rows, gutters: &[i
     Placed { lanes, cards: cards.into_iter().flatten().collect(), spans: rows.spans.clone() }
 }
 
-/// How much lower a one-row card stands in `lane`.
+/// How much lower a one-row card stands in `lane`: right of the spine the first long lane, and short ones
+/// that wires pass, are the lowest, so that straight wires pass below them to the lanes after.
 fn stair(rows: &Rows, lane: usize, columns: &[Column], pitch: Pitch) -> i32 {
     let last = columns.len() - 1;
-    match lane.saturating_sub(rows.spine) {
-        0 => 0,
-        _ if lane == last => 0,
-        1 if lane + 1 < last => pitch.stairs.0,
-        _ => pitch.stairs.1,
+    if lane <= rows.spine || lane == last {
+        return 0;
+    }
+    let long = |lane: usize| columns[lane].components.len() * 2 > rows.count;
+    let others = (rows.spine + 1..last).filter(|other| *other != lane && long(*other));
+    if long(lane) && (others.clone().any(|other| other < lane) || others.count() == 0) {
+        pitch.stairs.1
+    } else {
+        pitch.stairs.0
     }
 }
 
 /// Widths in proportion to the needs, adding up to `room`.
 fn share(needs: &[i32], room: i32) -> Vec<i32> {
     let total: i32 = needs.iter().sum::<i32>().max(1);
-    if total > room {
-        return needs.iter().map(|need| (need * room / total).max(1)).collect();
-    }
-    // Rounding leaves a few pixels: the last lane takes them, for the right edge to be straight.
     // What is left over goes half in equal parts, half by need: a narrow lane breathes too.
-    let spare = room - total;
+    let spare = (room - total).max(0);
     let count = needs.len().max(1) as i32;
-    let mut widths: Vec<i32> =
-        needs.iter().map(|need| need + spare / 2 / count + spare / 2 * need / total).collect();
+    let width = |need: &i32| {
+        if total > room {
+            (need * room / total).max(1)
+        } else {
+            need + spare / 2 / count + spare / 2 * need / total
+        }
+    };
+    let mut widths: Vec<i32> = needs.iter().map(width).collect();
+    // Rounding leaves a few pixels: the last lane takes them, for the right edge to be straight.
     let used: i32 = widths.iter().sum();
     if let Some(last) = widths.last_mut() {
-        *last += room - used;
+        *last = (*last + room - used).max(1);
     }
     widths
 }

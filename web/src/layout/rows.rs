@@ -1,6 +1,6 @@
 //! Which rows each card takes: beside its neighbours, with few crossings.
 
-use topology::model::{ComponentId, Model};
+use topology::model::{ComponentId, Dependency, Model};
 
 use super::lanes::Column;
 
@@ -110,7 +110,11 @@ fn seat(
     for (wanted, id) in wanting {
         let taken = |row: usize| column.components.iter().any(|other| rows[other.index()] == Some(row));
         let free = (0..count).filter(|row| !taken(*row));
-        rows[id.index()] = free.min_by_key(|row| (row.abs_diff(wanted), *row < wanted));
+        // Below before above; but what needs something of its own lane stands above it.
+        let needed_here =
+            |other: &ComponentId| column.components.contains(other) && rows[other.index()].is_some();
+        let above = neighbours[id.index()].iter().any(|other| needed_here(other) && id < *other);
+        rows[id.index()] = free.min_by_key(|row| (row.abs_diff(wanted), (*row < wanted) != above));
     }
 }
 
@@ -190,36 +194,51 @@ impl Grid<'_> {
         (tilted, crossings, climbed)
     }
 
-    /// The rows with heights: in a lane that is at most half full the free rows go to its cards, in
-    /// proportion to their instances. A fuller lane keeps its gaps, for its cards to stay in line.
+    /// The rows with heights: in a lane that is at most half full the free rows go to its cards, each
+    /// around the row that it wants. A fuller lane keeps its gaps, for its cards to stay in line, and so
+    /// does one that many wires pass through on their way to another; for a few the last row stays free.
     fn spans(&self) -> Vec<Span> {
         let mut spans = vec![Span::default(); self.rows.len()];
         for lane in 0..self.columns.len() {
             let order = self.in_order(lane);
-            let sparse = order.len() * 2 <= self.count;
-            let heights = if sparse { self.shares(&order) } else { vec![1; order.len()] };
+            let room = match self.passing(lane) {
+                0 => self.count,
+                1 | 2 => self.count - 1,
+                _ => 0,
+            };
+            let stretched = order.len() * 2 <= self.count && order.iter().all(|id| self.row(*id) < room);
+            let ends = if stretched { self.ends(&order, room) } else { Vec::new() };
             let mut next = 0;
-            for (id, rows) in order.into_iter().zip(heights) {
-                let row = if sparse { next } else { self.row(id) };
-                spans[id.index()] = Span { lane, row, rows };
-                next = row + rows;
+            for (i, id) in order.into_iter().enumerate() {
+                let row = self.row(id);
+                let (row, end) = ends.get(i).map_or((row, row + 1), |end| (next, *end));
+                spans[id.index()] = Span { lane, row, rows: end - row };
+                next = end;
             }
         }
         spans
     }
 
-    /// One row each, and the rest by instances (largest remainder, ties by order).
-    fn shares(&self, order: &[ComponentId]) -> Vec<usize> {
-        let weights: Vec<usize> =
-            order.iter().map(|id| self.model.component(*id).instances.len().clamp(1, 40)).collect();
-        let (total, spare) = (weights.iter().sum::<usize>(), self.count - order.len());
-        let mut shares: Vec<usize> = weights.iter().map(|weight| 1 + spare * weight / total).collect();
-        let mut rest: Vec<usize> = (0..order.len()).collect();
-        rest.sort_by_key(|i| std::cmp::Reverse(spare * weights[*i] % total));
-        let missing = self.count - shares.iter().sum::<usize>();
-        for i in rest.into_iter().take(missing) {
-            shares[i] += 1;
+    /// How many wires pass through a lane on their way from one side to the other.
+    fn passing(&self, lane: usize) -> usize {
+        let lanes = |d: &Dependency| (self.lane_of[d.from.index()], self.lane_of[d.to.index()]);
+        let passes = |(a, b): (usize, usize)| a.min(b) < lane && lane < a.max(b);
+        self.model.dependencies.iter().filter(|d| passes(lanes(d))).count()
+    }
+
+    /// The row after each card's last: shares of `room` by instances, moved so that every card keeps the
+    /// row that it wants.
+    fn ends(&self, order: &[ComponentId], room: usize) -> Vec<usize> {
+        let weight = |id: &ComponentId| self.model.component(*id).instances.len().clamp(1, 40);
+        let total: usize = order.iter().map(weight).sum();
+        let mut sum = 0;
+        let mut ends = Vec::with_capacity(order.len());
+        for (i, id) in order.iter().enumerate() {
+            sum += weight(id);
+            let next = order.get(i + 1).map_or(room, |next| self.row(*next));
+            let ideal = (room * sum + total / 2) / total;
+            ends.push(if i + 1 == order.len() { room } else { ideal.clamp(self.row(*id) + 1, next) });
         }
-        shares
+        ends
     }
 }

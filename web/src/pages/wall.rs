@@ -52,7 +52,7 @@ struct CardOf<'a> {
     shape: &'static str,
     small: bool,
     /// Names of the instances, where they are listed.
-    listed: Vec<(char, &'a str, &'a str)>,
+    listed: Vec<(char, String, &'a str)>,
     view: &'a CardView,
     fault: String,
 }
@@ -146,8 +146,10 @@ fn card<'a>(
         _ => seen.fault.clone(),
     };
     let listed = card.cells.order.iter().zip(seen.cells.chars()).zip(&seen.rows);
-    let listed =
-        listed.map(|((id, letter), row)| (letter, stage.model.instance(*id).name.as_str(), row.as_str()));
+    let listed = listed.map(|((id, letter), row)| {
+        let name = instance_name(&stage.model.instance(*id).name, &component.name, card.line_width);
+        (letter, name, row.as_str())
+    });
     CardOf {
         listed: listed.collect(),
         index: id.index(),
@@ -158,6 +160,16 @@ fn card<'a>(
         small: layout::text_width(title, 20) + 28 > card.name_width,
         view: seen,
         fault,
+    }
+}
+
+/// An instance's name, or only its number where the whole name has no room beside its figure.
+fn instance_name(name: &str, component: &str, room: i32) -> String {
+    const FIGURE: i32 = 116;
+    let number = name.strip_prefix(component).and_then(|rest| rest.strip_prefix('-'));
+    match number {
+        Some(number) if layout::text_width(name, 18) > room - FIGURE => format!("#{number}"),
+        _ => name.to_owned(),
     }
 }
 

@@ -22,7 +22,7 @@ fn now() -> Timestamp {
 fn board(state: &str) -> Board {
     match state {
         "big" => fixture::green(fixture::model(&fixture::sixty()), now()),
-        file if file.ends_with(".yaml") => {
+        file if std::path::Path::new(file).is_file() => {
             let text = std::fs::read_to_string(file).unwrap_or_default();
             fixture::green(fixture::model(&text), now())
         }

@@ -66,7 +66,8 @@ fn a_short_lane_in_the_middle_lets_wires_pass() {
     let layout = Layout::of(&model);
     check(&model, &layout).unwrap();
     println!("{} crossings", layout.crossings);
-    assert!(layout.crossings <= 12, "{} crossings", layout.crossings);
+    // More than with the lane at the end, where it belongs; each is one wire going round a card.
+    assert!(layout.crossings <= 14, "{} crossings", layout.crossings);
 }
 
 #[test]

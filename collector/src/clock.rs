@@ -38,11 +38,12 @@ impl Clock {
         self.at(self.instant())
     }
 
-    /// The wall time of a monotonic instant.
+    /// The wall time of a monotonic instant, to the millisecond: as it is kept and shown.
     pub fn at(self, instant: Instant) -> Timestamp {
         let since = instant.saturating_duration_since(self.started);
         let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::ZERO);
-        self.wall.checked_add(since).unwrap_or(self.wall)
+        let at = self.wall.checked_add(since).unwrap_or(self.wall);
+        Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
     }
 }
 

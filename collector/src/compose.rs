@@ -40,7 +40,8 @@ pub(crate) fn board(engine: &mut Engine, parts: Parts) -> Board {
     for (i, since) in engine.component_since.iter_mut().enumerate() {
         if since.0 != rolled[i].health {
             let kept = engine.kept_since.get(&model.components[i].name);
-            let before = kept.filter(|(level, _)| level == rolled[i].health.level().as_str()).map(|(_, at)| *at);
+            let before =
+                kept.filter(|(level, _)| level == rolled[i].health.level().as_str()).map(|(_, at)| *at);
             *since = (rolled[i].health, before.unwrap_or(now));
         }
     }

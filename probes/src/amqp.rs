@@ -31,6 +31,8 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             yellow: Some(0.5),
             red: Some(1.5),
             help: "From the TCP connection to the opened vhost; 5 to 15 ms is normal. Our choice.",
+            // Users come through pools: a slow login is the first sign, and they do not feel it yet.
+            effect: Kind::AtRisk,
             ..SECONDS
         },
         CONNECT,

@@ -41,6 +41,8 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             yellow: Some(0.3),
             red: Some(1.5),
             help: "Connecting and logging in; reverse DNS without skip_name_resolve. Our choice.",
+            // Users come through pools: a slow login is the first sign, and they do not feel it yet.
+            effect: Kind::AtRisk,
             ..SECONDS
         },
         SignalSpec {

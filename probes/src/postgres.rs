@@ -39,6 +39,8 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             yellow: Some(0.3),
             red: Some(1.5),
             help: "Connecting and logging in: a fork and the password's rounds on both sides. Our choice.",
+            // Users come through pools: a slow login is the first sign, and they do not feel it yet.
+            effect: Kind::AtRisk,
             ..SECONDS
         },
         SignalSpec {

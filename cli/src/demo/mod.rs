@@ -39,7 +39,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
         if args.dir == Path::new(DEFAULT_DIR) && args.port == DEMO_PORT { None } else { Some("auto") };
     let platform = Platform::new(&dir)?;
     platform.clear_leftovers().await?;
-    platform.set_guard()?;
+    let mut guard = platform.set_guard()?;
     let outcome = tokio::select! {
         // A stop half-way up is a stop like any other; `up` itself is stopped by `down` below.
         () = stop.asked() => Ok(Outcome::Stopped),
@@ -53,6 +53,10 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
     remove(&url_file)?;
     // From here on another signal changes nothing: stopping is already the fastest way out.
     let down = platform.down().await;
+    if down.is_ok() {
+        // Nothing is left to guard.
+        guard.kill().await.context("the guard cannot be ended")?;
+    }
     let exit = match outcome? {
         Outcome::Stopped => Exit::Good,
         Outcome::MonitorFailed(_) => Exit::Failed,

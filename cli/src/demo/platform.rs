@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::exit::{Exit, fail};
 
@@ -52,23 +52,15 @@ impl Platform {
     }
 
     /// Leaves a process behind that waits for the end of this one and then stops the platform, so that
-    /// even SIGKILL leaves nothing.
-    pub(super) fn set_guard(&self) -> Result<()> {
+    /// even SIGKILL leaves nothing. It is the caller's to end when it is no longer needed.
+    pub(super) fn set_guard(&self) -> Result<Child> {
         let log = File::create(self.dir.join("guard.log")).context("cannot write the guard's log")?;
         let own = std::process::id().to_string();
-        let mut guard = self
-            .command(&["down", "--when-gone", &own])
+        self.command(&["down", "--when-gone", &own])
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()))?;
-        // It outlives this process on purpose; while both live, its end is of no interest.
-        tokio::spawn(async move {
-            if let Err(error) = guard.wait().await {
-                tracing::debug!(%error, "the guard cannot be waited for");
-            }
-        });
-        Ok(())
+            .with_context(|| format!("cannot start {}", self.program.display()))
     }
 
     /// Starts everything.

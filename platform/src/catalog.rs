@@ -120,15 +120,16 @@ pub(crate) const TELECOM: &str = "telecom";
 /// The line it moves to while the other fails.
 pub(crate) const MOBILE: &str = "mobile";
 
-/// The lanes of the topology, in the order they are drawn: what needs something stands left of it.
+/// The lanes of the topology, in the order they are drawn. Messaging stands right of the databases: between
+/// them and the services its few wires would cross the many.
 pub(crate) const TIERS: &[(&str, &str, &str)] = &[
     ("clients", "Stores & POS", "门店与 POS"),
     ("access", "Access", "接入层"),
     ("app", "Application", "应用层"),
     ("services", "Services", "基础服务"),
-    ("messaging", "Messaging & OMS", "消息与 OMS"),
     ("cache", "Redis", "Redis"),
     ("data", "Databases", "数据库"),
+    ("messaging", "Messaging & OMS", "消息与 OMS"),
     ("external", "External", "外部服务"),
 ];
 
@@ -186,8 +187,8 @@ pub(crate) const COMPONENTS: &[Component] = &[
     component!("order-mq", 10, RabbitMq, "messaging", 1, "Order queue", "订单消息队列", [later("oms")]),
     component!("oms", 11, Oms, "messaging", 2, "OMS", "订单履约 OMS",
         [required("order-mq"), required("oms-db"), required("oms-redis"), later("order-service")]),
-    component!("wechat", 15, Outside, "external", 1, "WeChat (stand-in)", "微信（模拟）", []),
-    component!("payment-channel", 16, Outside, "external", 1, "Payment channel (stand-in)", "支付渠道（模拟）", []),
+    component!("wechat", 15, Outside, "external", 1, "WeChat", "微信（模拟）", []),
+    component!("payment-channel", 16, Outside, "external", 1, "Payment channel", "支付渠道（模拟）", []),
 ];
 
 #[cfg(test)]

@@ -116,7 +116,11 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
              probe: {{ http: {{ path: /health, witness: off, slow: {{ yellow: 500ms, red: 1s }} }} }}"
         ),
         Kind::MiniApp | Kind::Service | Kind::Oms | Kind::PosProxy | Kind::Pos | Kind::Outside => {
-            writeln!(text, "    probe: {{ http: {{ path: /health/deep, witness: auto }} }}")
+            // The page asks everything behind it; a busy machine takes half a second over that.
+            writeln!(
+                text,
+                "    probe: {{ http: {{ path: /health/deep, witness: auto, slow: {{ yellow: 700ms, red: 1300ms }} }} }}"
+            )
         }
         Kind::Redis => {
             writeln!(text, "    probe: {{ redis: {{ password: \"${{file:{secrets}/redis}}\" }} }}")

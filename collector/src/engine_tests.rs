@@ -242,6 +242,14 @@ fn a_symptom_seen_before_its_cause_stays_one_incident() {
 }
 
 #[test]
+fn a_slow_component_says_what_is_slow() {
+    let mut play = Play::new("web -> db\ndb");
+    play.break_it("db-1", testkit::answer(&[("http.latency_seconds", 0.6)]));
+    play.rounds(2);
+    assert_eq!(play.board.sentence.en, "db is slow (latency): 1 other affected");
+}
+
+#[test]
 fn two_faults_far_apart_are_two_incidents_and_near_ones_are_one() {
     let mut play = Play::new("a -> a-db\na-db\nb -> b-db\nb-db");
     play.break_it("a-db-1", testkit::fault(FaultKind::Refused, ""));

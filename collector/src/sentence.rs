@@ -8,6 +8,7 @@ use topology::text::Text;
 use topology::verdict::{Culprit, Suspect, Verdict};
 
 use crate::board::Board;
+use crate::judge::spoken;
 
 /// A title at the beginning of a sentence keeps its capital, elsewhere it is as the file has it.
 fn title(model: &Model, id: ComponentId) -> &Text {
@@ -120,7 +121,19 @@ fn others_healthy(name: &str, others: usize) -> Text {
 
 /// What the root is, after "is": hung, down, unreachable.
 fn root_state(root: &Suspect) -> Text {
-    let Some(kind) = root.fault else { return Text::new("in trouble", "异常") };
+    let Some(kind) = root.fault else {
+        return match root.signal.as_deref() {
+            Some(signal) if signal.contains("_seconds") => {
+                let name = spoken(signal);
+                Text::new(format!("slow ({name})"), format!("变慢（{name}）"))
+            }
+            Some(signal) => {
+                let name = spoken(signal);
+                Text::new(format!("past a limit ({name})"), format!("超限（{name}）"))
+            }
+            None => Text::new("in trouble", "异常"),
+        };
+    };
     match kind {
         FaultKind::Refused => Text::new("down", "宕机"),
         FaultKind::Unresolvable => Text::new("without an address", "无法解析"),

@@ -55,6 +55,7 @@ export async function startDemo() {
       const state = JSON.parse(readFileSync(join(dir, 'state.json'), 'utf8'));
       return Object.values(state.components).flat().find((one) => one.name === instance).pid;
     },
+    monitorPid: () => Number(readFileSync(join(dir, 'monitor.pid'), 'utf8')),
     repair() {
       const done = spawnSync(program('ordering-platform'), ['up', '--repair', '--dir', dir], { encoding: 'utf8' });
       if (done.status !== 0) throw new Error(done.stderr);

@@ -93,9 +93,30 @@ test('the arrow keys walk the cards and Enter opens the node', async () => {
 test('a page that loses its server says that it is not live', async () => {
   const { page, close } = await openPage(browser, demo.url);
   await until('the green sentence', async () => /components are healthy/.test(await title(page)));
-  await page.context().setOffline(true);
-  await until('the warning', async () => /not live/.test(await title(page)));
-  await page.context().setOffline(false);
+  const monitor = demo.monitorPid();
+  process.kill(monitor, 'SIGSTOP');
+  try {
+    await until('the warning', async () => /not live/.test(await title(page)));
+  } finally {
+    process.kill(monitor, 'SIGCONT');
+  }
   await until('the recovery', async () => /components are healthy/.test(await title(page)));
+  await close();
+});
+
+test('a monitor that is killed and comes back finds its page waiting', async () => {
+  const { page, close } = await openPage(browser, demo.url);
+  await until('the green sentence', async () => /components are healthy/.test(await title(page)));
+  const before = demo.monitorPid();
+  process.kill(before, 'SIGKILL');
+  await until('another monitor', () => demo.monitorPid() !== before);
+  await until('a fresh page', async () => {
+    try {
+      const run = await page.evaluate(() => document.querySelector('#clock')?.dataset.state);
+      return run === 'live' && /components are healthy/.test(await title(page));
+    } catch {
+      return false; // in the middle of a reload
+    }
+  });
   await close();
 });

@@ -40,10 +40,11 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
     let platform = Platform::new(&dir)?;
     platform.clear_leftovers().await?;
     let mut guard = platform.set_guard()?;
+    let mut monitor = None;
     let outcome = tokio::select! {
         // A stop half-way up is a stop like any other; `up` itself is stopped by `down` below.
         () = stop.asked() => Ok(Outcome::Stopped),
-        outcome = watch(&platform, &args, &dir, &url, base_port) => outcome,
+        outcome = watch(&platform, &mut monitor, &args, &dir, &url, base_port) => outcome,
     };
     match &outcome {
         Ok(Outcome::Stopped) => output::line("stopping everything the demo started"),
@@ -52,6 +53,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<Exit> {
     }
     remove(&url_file)?;
     // From here on another signal changes nothing: stopping is already the fastest way out.
+    if let Some(monitor) = monitor {
+        monitor.stop().await;
+    }
     let down = platform.down().await;
     if down.is_ok() {
         // Nothing is left to guard.
@@ -75,6 +79,7 @@ enum Outcome {
 /// Starts everything, says so, and stays until the monitor cannot be kept up.
 async fn watch(
     platform: &Platform,
+    monitor: &mut Option<Monitor>,
     args: &DemoArgs,
     dir: &Path,
     url: &str,
@@ -90,7 +95,7 @@ async fn watch(
         text.push_str("\nalerts:\n  receivers:\n    demo: { webhook: { url: \"${env:DEMO_WEBHOOK}\" } }\n");
         write(&topology, &text)?;
     }
-    let mut monitor = Monitor::start(&topology, args.port, dir, args.webhook.as_deref())?;
+    let monitor = monitor.insert(Monitor::start(&topology, args.port, dir, args.webhook.as_deref())?);
     output::line(&format!("starting the monitor on {url}"));
     let (seen, components) = monitor.first_round(url).await?;
     write(&dir.join("url"), &format!("{url}\n"))?;

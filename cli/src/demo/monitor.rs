@@ -6,6 +6,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
@@ -17,6 +19,8 @@ use crate::output;
 /// The first round is over long before; a busy machine takes its time.
 const FIRST_ROUND: Duration = Duration::from_mins(1);
 const ASK_EVERY: Duration = Duration::from_millis(100);
+/// It promises to end within five seconds.
+const SHUTDOWN: Duration = Duration::from_secs(6);
 /// A monitor that ends this often is not started again.
 const MAX_RESTARTS: u32 = 20;
 
@@ -72,6 +76,21 @@ impl Monitor {
         self.last_words(status)
     }
 
+    /// Ends it in order: what it has not written yet is written first.
+    pub(super) async fn stop(mut self) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid
+            && kill(Pid::from_raw(pid), Signal::SIGTERM).is_ok()
+            && tokio::time::timeout(SHUTDOWN, self.child.wait()).await.is_ok()
+        {
+            return;
+        }
+        // A stopped or stuck one; dropping it ends it too.
+        if let Err(error) = self.child.kill().await {
+            tracing::debug!(%error, "the monitor cannot be ended");
+        }
+    }
+
     fn last_words(&self, status: Option<ExitStatus>) -> String {
         let log = std::fs::read_to_string(self.dir.join("topowatch.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(3).collect();
@@ -95,7 +114,7 @@ fn spawn(topology: &Path, port: u16, dir: &Path, webhook: Option<&str>) -> Resul
     if let Some(webhook) = webhook {
         command.env("DEMO_WEBHOOK", webhook);
     }
-    command
+    let child = command
         .arg("serve")
         .arg("--config")
         .arg(topology)
@@ -109,7 +128,12 @@ fn spawn(topology: &Path, port: u16, dir: &Path, webhook: Option<&str>) -> Resul
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .context("cannot start the monitor")
+        .context("cannot start the monitor")?;
+    // Whoever wants to see the monitor itself die or hang finds it here.
+    if let Some(pid) = child.id() {
+        std::fs::write(dir.join("monitor.pid"), format!("{pid}\n")).context("cannot write monitor.pid")?;
+    }
+    Ok(child)
 }
 
 /// How many, once every instance has been observed.

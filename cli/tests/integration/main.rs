@@ -1,6 +1,9 @@
 //! The binary as its users meet it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
+
 mod commands;
+mod docs;
 mod live;
 mod receiver;
 mod serving;

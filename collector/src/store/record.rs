@@ -58,6 +58,7 @@ struct IncidentRecord {
 struct SuspectRecord {
     node: String,
     fault: Option<String>,
+    signal: Option<String>,
     confidence: f64,
     evidence: Vec<(String, TextRecord)>,
 }
@@ -176,6 +177,7 @@ fn suspect_record(model: &Model, suspect: &Suspect) -> SuspectRecord {
     SuspectRecord {
         node: suspect.culprit.name(model),
         fault: suspect.fault.map(|kind| kind.as_str().to_owned()),
+        signal: suspect.signal.clone(),
         confidence: suspect.confidence,
         evidence: suspect.evidence.iter().map(|e| (e.kind.to_owned(), TextRecord::of(&e.text))).collect(),
     }
@@ -258,6 +260,7 @@ fn suspect_back(model: &Model, record: SuspectRecord) -> Option<Suspect> {
     Some(Suspect {
         culprit: culprit(model, &record.node)?,
         fault: record.fault.as_deref().and_then(FaultKind::from_word),
+        signal: record.signal,
         confidence: record.confidence,
         evidence: record
             .evidence

@@ -97,8 +97,10 @@ fn instance_fault(situation: &Situation<'_>, id: InstanceId) -> Option<Evidence>
         let verb = fault.kind.verb();
         let own = fault.kind.is_own();
         let words = if fault.words.is_empty() { String::new() } else { format!(" ({})", fault.words) };
+        // "connection refused" adds nothing to "refuses connections".
+        let words = if fault.kind == FaultKind::Refused { String::new() } else { words };
         let (en, zh) = (
-            format!("{name} at {address} {verb}{words}"),
+            format!("{name} ({address}) {verb}{words}"),
             format!("{name}（{address}）{}{words}", fault.kind.short_zh()),
         );
         return Some(if own && fault.kind != FaultKind::Auth {
@@ -114,7 +116,7 @@ fn instance_fault(situation: &Situation<'_>, id: InstanceId) -> Option<Evidence>
     let signal = facts.signal?;
     Some(sentence(
         "signal",
-        format!("{name} at {address} is past its threshold in {signal}"),
+        format!("{name} ({address}) is past its threshold in {signal}"),
         format!("{name}（{address}）的 {signal} 超过阈值"),
     ))
 }
@@ -163,14 +165,14 @@ fn named(situation: &Situation<'_>, candidate: &Candidate, culprit: Culprit) -> 
             .find(|w| {
                 !w.ok && w.on == dependency.to && situation.model.instance(w.by).component == dependency.from
             })
-            .map(|w| w.words.as_str())
+            .map(|w| unprefixed(&w.words, to))
             .filter(|words| !words.is_empty());
         let quote = says.map(|words| format!(": \u{201c}{words}\u{201d}")).unwrap_or_default();
         if bad > 0 {
             list.push(sentence(
                 "witnesses",
-                format!("{bad} of {total} {} instances name {to} in their health answer{quote}", from.name),
-                format!("{} 的 {total} 个实例中有 {bad} 个在健康应答中指认 {to}{quote}", from.name),
+                format!("{bad} of {total} {} instances name {to}{quote}", from.name),
+                format!("{} 的 {total} 个实例中有 {bad} 个指认 {to}{quote}", from.name),
             ));
         } else {
             list.push(sentence(
@@ -181,6 +183,15 @@ fn named(situation: &Situation<'_>, candidate: &Candidate, culprit: Culprit) -> 
         }
     }
     list
+}
+
+/// A witness's words without the level and the name that the sentence says already: `fail: member-db: no answer`.
+fn unprefixed<'a>(words: &'a str, on: &str) -> &'a str {
+    let mut rest = words;
+    for prefix in ["fail", "warn", "down", on] {
+        rest = rest.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(rest);
+    }
+    rest
 }
 
 /// That nothing below it is to blame.

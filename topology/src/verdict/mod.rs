@@ -81,6 +81,8 @@ pub struct Suspect {
     pub culprit: Culprit,
     /// The fault that its broken instances have in common, if they have one.
     pub fault: Option<FaultKind>,
+    /// Without a fault: the signal that made the level of the first of them.
+    pub signal: Option<String>,
     /// 0 to 1.
     pub confidence: f64,
     /// What speaks for it (and against it).

@@ -227,8 +227,8 @@ fn verdict(situation: &Situation<'_>, chosen: &[Candidate], unhealthy: &[Instanc
         for culprit in &candidate.culprits {
             let evidence = evidence::of_root(situation, candidate, *culprit, unhealthy, whole.len());
             let hypothesis = part(candidate, *culprit);
-            let fault = common_fault(situation, &hypothesis);
-            roots.push(Suspect { culprit: *culprit, fault, confidence, evidence });
+            let (fault, signal) = trouble(situation, &hypothesis);
+            roots.push(Suspect { culprit: *culprit, fault, signal, confidence, evidence });
             hypotheses.push(hypothesis);
         }
     }
@@ -237,8 +237,8 @@ fn verdict(situation: &Situation<'_>, chosen: &[Candidate], unhealthy: &[Instanc
         for culprit in &other.culprits {
             if suspects.len() < MAX_SUSPECTS {
                 let evidence = evidence::of_other(situation, &other, *culprit, &roots);
-                let fault = common_fault(situation, &part(&other, *culprit));
-                suspects.push(Suspect { culprit: *culprit, fault, confidence: 0.05, evidence });
+                let (fault, signal) = trouble(situation, &part(&other, *culprit));
+                suspects.push(Suspect { culprit: *culprit, fault, signal, confidence: 0.05, evidence });
             }
         }
     }
@@ -254,11 +254,15 @@ fn part(candidate: &Candidate, culprit: Culprit) -> Hypothesis {
     }
 }
 
-/// The fault that all broken instances of a hypothesis have.
-fn common_fault(situation: &Situation<'_>, hypothesis: &Hypothesis) -> Option<FaultKind> {
-    let mut kinds = hypothesis.instances.iter().map(|id| situation.facts(*id).fault.map(|fault| fault.kind));
-    let first = kinds.next()??;
-    kinds.all(|kind| kind == Some(first)).then_some(first)
+/// The fault that all broken instances of a hypothesis have; without one the signal of the first.
+fn trouble(situation: &Situation<'_>, hypothesis: &Hypothesis) -> (Option<FaultKind>, Option<String>) {
+    let facts = || hypothesis.instances.iter().map(|id| situation.facts(*id));
+    let kind = facts().next().and_then(|first| first.fault).map(|fault| fault.kind);
+    if kind.is_some() {
+        let common = facts().all(|other| other.fault.map(|fault| fault.kind) == kind);
+        return (kind.filter(|_| common), None);
+    }
+    (None, facts().next().and_then(|first| first.signal).map(str::to_owned))
 }
 
 /// True when nothing that its broken instances need is unhealthy or about to be: there is nobody to inherit from.

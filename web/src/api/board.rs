@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use collector::board::{Board as Source, ComponentState, InstanceState};
+use collector::report::IncidentReport;
 use serde::Serialize;
 use topology::model::{ComponentId, InstanceId};
 
-use super::incident::Incident;
 use super::time;
 
 /// How many there are at each level.
@@ -78,7 +78,7 @@ pub(crate) struct Board {
     components: Vec<Component>,
     instances: Vec<Instance>,
     edges: Vec<Edge>,
-    incidents: Vec<Incident>,
+    incidents: Vec<IncidentReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -239,7 +239,7 @@ impl Board {
             components: model.component_ids().map(|id| Component::of(board, id)).collect(),
             instances: model.instance_ids().map(|id| Instance::of(board, id)).collect(),
             edges: edges.collect(),
-            incidents: board.open.iter().map(|incident| Incident::of(model, incident)).collect(),
+            incidents: board.open.iter().map(|incident| IncidentReport::of(model, incident)).collect(),
         }
     }
 }

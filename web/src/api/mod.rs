@@ -2,7 +2,6 @@
 //! changes what scripts rely on.
 
 mod board;
-mod incident;
 mod node;
 mod topology;
 
@@ -11,7 +10,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use collector::incident::IncidentState;
-use jiff::Timestamp;
+use collector::report::IncidentReport;
+pub(crate) use collector::report::time;
 use serde::{Deserialize, Serialize};
 
 use crate::WebState;
@@ -68,7 +68,7 @@ pub(crate) struct Wanted {
 
 #[derive(Debug, Serialize)]
 struct Incidents {
-    incidents: Vec<incident::Incident>,
+    incidents: Vec<IncidentReport>,
 }
 
 /// `GET /api/v1/incidents[?state=open|resolved]`.
@@ -85,7 +85,7 @@ pub(crate) async fn incidents(State(state): State<WebState>, Query(wanted): Quer
     };
     let all = board.open.iter().chain(&board.resolved);
     let kept = all.filter(|incident| keep.is_none_or(|state| incident.state == state));
-    let incidents = kept.map(|incident| incident::Incident::of(&board.model, incident)).collect();
+    let incidents = kept.map(|incident| IncidentReport::of(&board.model, incident)).collect();
     Json(Incidents { incidents }).into_response()
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn incidents(State(state): State<WebState>, Query(wanted): Quer
 pub(crate) async fn incident(State(state): State<WebState>, Path(id): Path<String>) -> Response {
     let board = state.boards.current();
     match board.open.iter().chain(&board.resolved).find(|incident| incident.id == id) {
-        Some(found) => Json(incident::Incident::of(&board.model, found)).into_response(),
+        Some(found) => Json(IncidentReport::of(&board.model, found)).into_response(),
         None => Problem::not_found(format!("there is no incident `{id}`")).into_response(),
     }
 }
@@ -112,9 +112,4 @@ pub(crate) async fn node(State(state): State<WebState>, Path(name): Path<String>
             Problem::not_found(detail).into_response()
         }
     }
-}
-
-/// A time as it stands in JSON: RFC 3339, UTC.
-pub(crate) fn time(at: Timestamp) -> String {
-    at.to_string()
 }

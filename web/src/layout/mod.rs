@@ -15,6 +15,7 @@ use topology::graph::Graph;
 use topology::model::{ComponentId, InstanceId, Model, Strength};
 
 pub use measure::text_width;
+pub(crate) use place::ROW_FIGURE;
 
 /// Left edge of the topology.
 pub const LEFT: i32 = 32;
@@ -98,6 +99,14 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// The size a name has in a card of this shape, before it steps down.
+    pub const fn name_size(self) -> i32 {
+        match self {
+            Self::Tall => 22,
+            _ => 20,
+        }
+    }
+
     /// The class name.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use topology::model::{ComponentId, Model};
 
 use super::lanes::Column;
-use super::measure::widest;
+use super::measure::{text_width, widest};
 use super::rows::{Rows, Span};
 use super::{BOTTOM, Card, Cells, LEFT, Lane, RIGHT, Rect, Shape, TOP, cells};
 
@@ -19,6 +19,8 @@ pub(crate) struct Placed {
 const PAD: i32 = 12;
 /// Room for the badge before a name.
 const BADGE: i32 = 28;
+/// What a row of a tall card takes besides the name: the cell, the figure and the space between.
+pub(crate) const ROW_FIGURE: i32 = 116;
 /// A pitch above this leaves the stage empty below instead of stretching cards.
 const MAX_PITCH: f64 = 132.0;
 /// The room a line needs: the longest usual fault word with its count.
@@ -150,7 +152,11 @@ fn need(model: &Model, id: ComponentId, height: i32) -> i32 {
     let name = widest(&component.title, 20).min(230) + BADGE;
     let grid = |room: i32| grid(model, id, Rect { width: room, height, ..Rect::default() });
     let need = match shape(height) {
-        Shape::Tall => (widest(&component.title, 24).min(240) + BADGE).max(180),
+        Shape::Tall => {
+            let own_names =
+                component.instance_ids().map(|id| row_need(&model.instance(id).name, &component.name));
+            (widest(&component.title, 24).min(240) + BADGE).max(180).max(own_names.max().unwrap_or(0))
+        }
         Shape::One => name + grid(120).0.width() + PAD,
         Shape::Two | Shape::Three => match grid(290) {
             (cells, true) => name.max(LINE + PAD + cells.width()),
@@ -158,6 +164,14 @@ fn need(model: &Model, id: ComponentId, height: i32) -> i32 {
         },
     };
     need + 2 * PAD
+}
+
+/// The width of a row of a tall card for an instance with a name of its own; `web-3` can become `#3`.
+fn row_need(name: &str, component: &str) -> i32 {
+    if name.strip_prefix(component).is_some_and(|rest| rest.starts_with('-')) {
+        return 0;
+    }
+    (text_width(name, 18) + ROW_FIGURE).min(240)
 }
 
 /// The cells of a card, and whether they stand below the name (else beside everything).

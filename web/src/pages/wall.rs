@@ -157,7 +157,7 @@ fn card<'a>(
         title,
         shape: card.shape.as_str(),
         // The badge takes its room when there is trouble; the name never changes its size then.
-        small: layout::text_width(title, 20) + 28 > card.name_width,
+        small: layout::text_width(title, card.shape.name_size()) + 28 > card.name_width,
         view: seen,
         fault,
     }
@@ -165,10 +165,9 @@ fn card<'a>(
 
 /// An instance's name, or only its number where the whole name has no room beside its figure.
 fn instance_name(name: &str, component: &str, room: i32) -> String {
-    const FIGURE: i32 = 116;
     let number = name.strip_prefix(component).and_then(|rest| rest.strip_prefix('-'));
     match number {
-        Some(number) if layout::text_width(name, 18) > room - FIGURE => format!("#{number}"),
+        Some(number) if layout::text_width(name, 18) > room - layout::ROW_FIGURE => format!("#{number}"),
         _ => name.to_owned(),
     }
 }

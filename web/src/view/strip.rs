@@ -144,8 +144,8 @@ impl<'a> Strip<'a> {
                 format!("{}{}", format.pick("confidence: ", "置信度："), format.confidence(root.confidence));
             when.push(Tree::text("p", "note", words));
         }
-        let label = format!("{} {}", format.pick("incident", "事件"), cause.incident.id);
-        when.push(Tree::of("p", "note", vec![Self::link(cause, label)]));
+        let label = format.pick("all about it \u{2192}", "详情 \u{2192}");
+        when.push(Tree::of("p", "note", vec![Self::link(cause, label.to_owned())]));
         let why = vec![
             Tree::text("h3", "", format.pick("Why we say so", "依据")),
             Tree::of("ul", "", self.reasons(cause, 3)),

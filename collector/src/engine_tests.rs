@@ -250,6 +250,16 @@ fn a_slow_component_says_what_is_slow() {
 }
 
 #[test]
+fn one_slow_instance_of_several_is_shown_and_opens_nothing() {
+    let mut play = Play::new("web x2 -> db\ndb");
+    play.break_it("web-2", testkit::answer(&[("http.latency_seconds", 0.6)]));
+    play.rounds(8);
+    assert_eq!(play.level("web"), Level::Yellow);
+    assert!(play.history.is_empty());
+    assert_eq!(play.board.sentence.en, "1 component is at risk: web");
+}
+
+#[test]
 fn two_faults_far_apart_are_two_incidents_and_near_ones_are_one() {
     let mut play = Play::new("a -> a-db\na-db\nb -> b-db\nb-db");
     play.break_it("a-db-1", testkit::fault(FaultKind::Refused, ""));

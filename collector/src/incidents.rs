@@ -322,14 +322,14 @@ fn same(present: &Present<'_>, incident: &Incident, group: &Verdict) -> bool {
         || root_components(&incident.verdict).iter().any(|c| new.contains(c))
 }
 
-/// Red or worse answers for dependants; a limit that comes near is shown on the page and pages nobody.
+/// Anything red, or a component whose dependants get worse answers. A limit that comes near, or one slow
+/// instance of several, is shown on the page and pages nobody.
 fn worth_opening(present: &Present<'_>, group: &Verdict) -> bool {
+    let impaired = |c: ComponentId| present.components[c.index()] == Health::Impaired;
+    let way = |root: &Suspect| matches!(root.culprit, Culprit::Edge(_) | Culprit::Monitor);
     level_of(present, group) == Level::Red
-        || group.roots.iter().any(|root| match root.culprit {
-            Culprit::Instance(id) => present.instances[id.index()] == Health::Impaired,
-            Culprit::Component(id) => present.components[id.index()] == Health::Impaired,
-            Culprit::Edge(_) | Culprit::Monitor => true,
-        })
+        || members(present.model, group).into_iter().any(impaired)
+        || group.roots.iter().any(way)
 }
 
 /// The worst level of its components; a single red instance makes an incident yellow or red as its

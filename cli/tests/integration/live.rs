@@ -47,7 +47,7 @@ fn one_hung_server(demo: &Demo) {
     let node: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((node["level"].as_str(), node["fault"].as_str()), (Some("red"), Some("hung")), "{node}");
     let why = await_some("the incident", || Some(demo.json(&["why"])).filter(|why| why["id"].is_string()));
-    assert_eq!(why["verdict"]["roots"][0]["node"], "miniapp-server-3");
+    assert_eq!(why["verdict"]["roots"][0]["node"], "miniapp-server-3", "{why}");
     assert_eq!(why["affected"].as_array().unwrap().len(), 0, "{why}");
     let text = stdout(&demo.ask(&["why"]));
     assert!(
@@ -106,7 +106,10 @@ fn live_a_demo_ended_in_any_way_leaves_nothing() {
     // Half-way up, and twice: a second signal must not cut the clearing up short.
     let dir = tempfile::tempdir().unwrap();
     let mut demo = Demo::begin(dir.path(), None);
-    await_true("the first databases", || demo.said().contains("data directories made"));
+    await_true("the first databases", || {
+        assert!(demo.is_running(), "the demo ended: {}", demo.said());
+        demo.said().contains("data directories made")
+    });
     demo.process.signal(Signal::SIGINT);
     await_true("the stop", || demo.said().contains("stopping everything"));
     demo.process.signal(Signal::SIGINT);

@@ -141,7 +141,7 @@ impl Demo {
         Self { dir: dir.to_owned(), port, process }
     }
 
-    fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         Path::new(&format!("/proc/{}/stat", self.process.child.id())).exists()
             && std::fs::read_to_string(format!("/proc/{}/stat", self.process.child.id()))
                 .is_ok_and(|stat| !stat.contains(") Z "))

@@ -1,0 +1,74 @@
+//! One outage as the engine hands it over.
+
+use std::collections::BTreeSet;
+
+use collector::announce::{Event, Told};
+use collector::incident::{Incident, IncidentState};
+use collector::incidents::{Change, What};
+use collector::store::{Batch, LevelChange};
+use jiff::Timestamp;
+use topology::level::Level;
+use topology::model::{InstanceId, Model};
+use topology::text::Text;
+use topology::verdict::{Culprit, Evidence, Suspect, Verdict};
+
+struct Nothing;
+
+impl topology::Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &str) -> Result<String, String> {
+        Err("no files here".to_owned())
+    }
+}
+
+pub(crate) fn model() -> Model {
+    let text = "components:\n  db: { instances: [\"127.0.0.1:1\"], probe: { tcp: {} } }\n\
+                alerts: { receivers: { ops: { webhook: { url: \"http://127.0.0.1:1/\" } } } }\n";
+    topology::read(text, &probes::specs(), &Nothing).unwrap().0
+}
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+pub(crate) fn outage(state: IncidentState) -> Incident {
+    let root = Suspect {
+        culprit: Culprit::Instance(InstanceId(0)),
+        fault: Some(topology::fault::FaultKind::Refused),
+        signal: None,
+        confidence: 0.9,
+        evidence: vec![Evidence { kind: "own_fault", text: Text::new("db-1 refuses", "db-1 拒连") }],
+    };
+    Incident {
+        id: "0190-a".to_owned(),
+        state,
+        level: Level::Red,
+        opened_at: at(0),
+        resolved_at: (state == IncidentState::Resolved).then(|| at(60)),
+        title: Text::new("db is down", "db 宕机"),
+        advice: Text::same("Fix db-1."),
+        verdict: Verdict { roots: vec![root.clone()], suspects: vec![root], ..Verdict::default() },
+        timeline: Vec::new(),
+    }
+}
+
+/// The incident, a level, and the message of it.
+pub(crate) fn batch(model: &Model, state: IncidentState) -> Batch {
+    let (messages, event) = match state {
+        IncidentState::Open => (1, Event::Open),
+        IncidentState::Resolved => (2, Event::Resolve),
+    };
+    let told =
+        Told { confirmed_at: at(1), messages, roots: BTreeSet::from(["db-1".to_owned()]), level: Level::Red };
+    let change = Change { what: What::Updated, incident: outage(state), told, message: Some(event) };
+    let mut batch = Batch::default();
+    batch.incident(model, &change, at(7)).unwrap();
+    let level = if state == IncidentState::Open { "red" } else { "green" };
+    let moved =
+        LevelChange { node: "db".to_owned(), at: at(7), level: level.to_owned(), words: String::new() };
+    batch.level(moved, at(0));
+    batch
+}

@@ -22,6 +22,9 @@ use monitor::Monitor;
 use platform::Platform;
 use signals::Stop;
 
+/// What queries ask when nobody names a server.
+const DEFAULT_URL: &str = "http://127.0.0.1:8440";
+
 /// What the demo's directory is called when nobody names one; with the default port it has the addresses
 /// of the topology.yaml at the top of the repository.
 const DEFAULT_DIR: &str = ".demo";
@@ -112,6 +115,7 @@ fn invitation(url: &str, dir: &Path, platform: &Platform) -> Vec<String> {
     let pid_of =
         |instance: &str| platform.pid_of(instance).map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
     let state = dir.join("state.json");
+    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("topowatch"));
     vec![
         String::new(),
         format!("  {}", output::bold(&format!("the wall:   {url}"))),
@@ -122,11 +126,25 @@ fn invitation(url: &str, dir: &Path, platform: &Platform) -> Vec<String> {
             pid_of("miniapp-server-3")
         ),
         format!("    kill -9 {}        kills the member database", pid_of("member-db-1")),
-        format!("    {} up --repair --dir {}   starts again what died", platform.program(), dir.display()),
-        format!("  ask:          topowatch why --url {url}"),
-        format!("  all pids:     {}", state.display()),
+        format!(
+            "    {} up --repair --dir {}   starts again what died",
+            near(platform.program()).display(),
+            near(dir).display()
+        ),
+        format!(
+            "  ask:          {} why{}",
+            near(&own).display(),
+            if url == DEFAULT_URL { String::new() } else { format!(" --url {url}") }
+        ),
+        format!("  all pids:     {}", near(&state).display()),
         "  Ctrl-C stops everything".to_owned(),
     ]
+}
+
+/// A path as one would type it here.
+fn near(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    here.ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
 }
 
 /// The directory, made if it is missing, as an absolute path.

@@ -33,9 +33,9 @@ impl Platform {
         Ok(Self { program, dir: dir.to_owned() })
     }
 
-    /// The program, as one would type it.
-    pub(super) fn program(&self) -> String {
-        self.program.display().to_string()
+    /// Where the program lies.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// A command of the program, in a process group of its own: a Ctrl-C in the terminal must reach the

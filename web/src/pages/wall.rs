@@ -51,6 +51,8 @@ struct CardOf<'a> {
     title: &'a str,
     shape: &'static str,
     small: bool,
+    /// Not even the smaller size has room beside the badge.
+    tight: bool,
     /// Names of the instances, where they are listed.
     listed: Vec<(char, String, &'a str)>,
     view: &'a CardView,
@@ -157,11 +159,15 @@ fn card<'a>(
         title,
         shape: card.shape.as_str(),
         // The badge takes its room when there is trouble; the name never changes its size then.
-        small: layout::text_width(title, card.shape.name_size()) + 28 > card.name_width,
+        small: layout::text_width(title, card.shape.name_size()) + BADGE > card.name_width,
+        tight: layout::text_width(title, 20) + BADGE + 8 > card.name_width,
         view: seen,
         fault,
     }
 }
+
+/// What the badge takes beside a name when there is trouble.
+const BADGE: i32 = 28;
 
 /// An instance's name, or only its number where the whole name has no room beside its figure.
 fn instance_name(name: &str, component: &str, room: i32) -> String {

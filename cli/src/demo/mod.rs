@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use askama::Template;
 
 use crate::args::{DEMO_PORT, DemoArgs};
 use crate::exit::{Exit, fail};
@@ -103,42 +104,43 @@ async fn watch(
     let (seen, components) = monitor.first_round(url).await?;
     write(&dir.join("url"), &format!("{url}\n"))?;
     output::line(&format!("{seen} instances of {components} components seen"));
-    for line in invitation(url, dir, platform) {
-        output::line(&line);
-    }
+    output::line(&Invitation::new(url, dir, platform).render().context("the invitation cannot be written")?);
     let why = monitor.keep_up().await;
     Ok(Outcome::MonitorFailed(why))
 }
 
 /// What to do with it.
-fn invitation(url: &str, dir: &Path, platform: &Platform) -> Vec<String> {
-    let pid_of =
-        |instance: &str| platform.pid_of(instance).map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
-    let state = dir.join("state.json");
-    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("topowatch"));
-    vec![
-        String::new(),
-        format!("  {}", output::bold(&format!("the wall:   {url}"))),
-        String::new(),
-        "  break something, and watch:".to_owned(),
-        format!(
-            "    kill -STOP {}     hangs miniapp-server-3 (kill -CONT mends it)",
-            pid_of("miniapp-server-3")
-        ),
-        format!("    kill -9 {}        kills the member database", pid_of("member-db-1")),
-        format!(
-            "    {} up --repair --dir {}   starts again what died",
-            near(platform.program()).display(),
-            near(dir).display()
-        ),
-        format!(
-            "  ask:          {} why{}",
-            near(&own).display(),
-            if url == DEFAULT_URL { String::new() } else { format!(" --url {url}") }
-        ),
-        format!("  all pids:     {}", near(&state).display()),
-        "  Ctrl-C stops everything".to_owned(),
-    ]
+#[derive(Template)]
+#[template(path = "invitation.txt")]
+struct Invitation {
+    wall: String,
+    hang: String,
+    kill: String,
+    platform: String,
+    dir: String,
+    topowatch: String,
+    server: String,
+    state: String,
+}
+
+impl Invitation {
+    fn new(url: &str, dir: &Path, platform: &Platform) -> Self {
+        let pid_of = |instance: &str| {
+            platform.pid_of(instance).map_or_else(|| "PID".to_owned(), |pid| pid.to_string())
+        };
+        let shown = |path: &Path| near(path).display().to_string();
+        let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("topowatch"));
+        Self {
+            wall: output::bold(&format!("the wall:   {url}")),
+            hang: pid_of("miniapp-server-3"),
+            kill: pid_of("member-db-1"),
+            platform: shown(platform.program()),
+            dir: shown(dir),
+            topowatch: shown(&own),
+            server: if url == DEFAULT_URL { String::new() } else { format!(" --url {url}") },
+            state: shown(&dir.join("state.json")),
+        }
+    }
 }
 
 /// A path as one would type it here.

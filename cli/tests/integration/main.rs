@@ -4,6 +4,7 @@
 
 mod commands;
 mod docs;
+mod layers;
 mod live;
 mod receiver;
 mod serving;

@@ -19,8 +19,10 @@ pub(crate) async fn run(args: &WhyArgs) -> Result<Exit> {
     };
     let Some(incident) = found else {
         if args.server.json {
-            let empty = json!({ "roots": [], "suspects": [], "affected": [], "timeline": [] });
-            let none = json!({ "id": null, "state": null, "title": NOTHING, "verdict": { "roots": [], "suspects": [] }, "roots": empty["roots"], "affected": [], "timeline": [] });
+            let none = json!({
+                "id": null, "state": null, "title": NOTHING, "roots": [],
+                "verdict": { "roots": [], "suspects": [] }, "affected": [], "timeline": [],
+            });
             output::line(&serde_json::to_string_pretty(&none)?);
         } else {
             output::line(NOTHING);

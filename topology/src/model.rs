@@ -221,6 +221,12 @@ pub struct Dependency {
     pub to: ComponentId,
     /// How much.
     pub strength: Strength,
+    /// Which instances of the dependant need it; empty: all of them.
+    pub from_part: Vec<InstanceId>,
+    /// Which instances of the dependency are needed; empty: the component as a whole.
+    pub to_part: Vec<InstanceId>,
+    /// Dependencies of one dependant with the same number are alternatives: one good one is enough.
+    pub one_of: Option<u32>,
 }
 
 /// How many looks confirm a change of level.

@@ -270,7 +270,14 @@ impl Reader<'_> {
                     .help(format!("the first is in line {}", first.line));
                 continue;
             }
-            dependencies.push(Dependency { from: wanted.from, to, strength: wanted.strength });
+            dependencies.push(Dependency {
+                from: wanted.from,
+                to,
+                strength: wanted.strength,
+                from_part: Vec::new(),
+                to_part: Vec::new(),
+                one_of: None,
+            });
         }
         dependencies
     }

@@ -4,6 +4,7 @@
 //! the environment or a file takes an [`Environment`].
 #![warn(missing_docs)]
 
+pub mod case;
 mod decode;
 pub mod diagnostic;
 pub mod fault;
@@ -11,6 +12,7 @@ pub mod graph;
 pub mod kind;
 pub mod level;
 pub mod model;
+pub mod normal;
 mod range;
 mod read;
 pub mod rollup;

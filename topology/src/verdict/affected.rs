@@ -4,28 +4,31 @@ use std::collections::VecDeque;
 
 use crate::graph::DependencyId;
 use crate::level::Health;
-use crate::model::{InstanceId, Strength};
+use crate::model::{ComponentId, InstanceId, Strength};
 use crate::rollup;
 use crate::text::Text;
 
-use super::explain::{Hypothesis, explains, predict};
-use super::situation::{Inheritance, Situation};
+use super::cause::Cause;
+use super::scene::{Nature, Scene};
+use super::situation::Situation;
 use super::{Affected, Culprit, Suspect};
 
-/// The affected components and the explained instances, for roots with their hypotheses.
+/// The affected components and the explained instances, for roots with their causes.
 pub(super) fn find(
-    situation: &Situation<'_>,
+    scene: &Scene<'_>,
     roots: &[Suspect],
-    hypotheses: &[Hypothesis],
-    unhealthy: &[InstanceId],
+    causes: &[&Cause],
 ) -> (Vec<Affected>, Vec<(InstanceId, usize)>) {
+    let situation = scene.situation;
     let rolled = rolled_up(situation);
-    let all = hypotheses.iter().fold(Hypothesis::default(), |all, h| all.join(h));
-    let prediction = predict(situation, &all);
-    let explained: Vec<InstanceId> = unhealthy
+    let explained: Vec<InstanceId> = scene
+        .symptoms
         .iter()
-        .copied()
-        .filter(|id| !all.instances.contains(id) && explains(situation, &all, &prediction, *id))
+        .enumerate()
+        .filter(|(i, s)| {
+            !causes.iter().any(|c| c.instances.contains(&s.id)) && causes.iter().any(|c| c.explained.contains(i))
+        })
+        .map(|(_, s)| s.id)
         .collect();
     // A dependant suffers over this edge when the roll-up carries the level, or when its own bad answers
     // are explained.
@@ -34,7 +37,7 @@ pub(super) fn find(
         let of_dependant = |id: &&InstanceId| situation.model.instance(**id).component == dependency.from;
         let by_itself = |id: &InstanceId| {
             dependency.strength != Strength::Async
-                || situation.facts(*id).inheritance() == Inheritance::FromDrain
+                || scene.symptom_of.get(id).is_some_and(|i| scene.symptoms[*i].nature == Nature::Drain)
         };
         rollup::transfer(dependency.strength, rolled[dependency.to.index()]).is_unhealthy()
             || explained.iter().filter(of_dependant).any(by_itself)
@@ -46,13 +49,13 @@ pub(super) fn find(
     let mut over: Vec<Vec<DependencyId>> = vec![Vec::new(); n];
     let mut queue = VecDeque::new();
     for (i, root) in roots.iter().enumerate() {
-        if let Some(component) = root.culprit.component(situation.model)
-            && reached[component.index()].is_none()
-        {
-            reached[component.index()] = Some((i, 0));
-            queue.push_back(component);
-            if let Culprit::Edge(edge) = root.culprit {
-                over[component.index()].push(edge);
+        for component in begins_at(situation, root.culprit) {
+            if reached[component.index()].is_none() {
+                reached[component.index()] = Some((i, 0));
+                queue.push_back(component);
+                if let Culprit::Edge(edge) = root.culprit {
+                    over[component.index()].push(edge);
+                }
             }
         }
     }
@@ -97,6 +100,20 @@ pub(super) fn find(
     (affected.into_iter().map(|(_, one)| one).collect(), explained)
 }
 
+/// The components in which a root's trouble begins.
+fn begins_at(situation: &Situation<'_>, culprit: Culprit) -> Vec<ComponentId> {
+    match culprit {
+        Culprit::Label(label) | Culprit::MonitorSight(label) => {
+            let mut ids: Vec<ComponentId> =
+                label.instances(situation.model).map(|id| situation.model.instance(id).component).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        }
+        _ => culprit.component(situation.model).into_iter().collect(),
+    }
+}
+
 /// The rolled-up levels as observed.
 fn rolled_up(situation: &Situation<'_>) -> Vec<Health> {
     let model = situation.model;
@@ -113,6 +130,12 @@ fn because(situation: &Situation<'_>, over: &[DependencyId], root: &Suspect) -> 
     let model = situation.model;
     let culprit = root.culprit.name(model);
     let root_component = root.culprit.component(model);
+    if over.is_empty() && matches!(root.culprit, Culprit::Label(_)) {
+        return Text::new(
+            format!("some of its instances share {culprit}"),
+            format!("其部分实例属于 {culprit}"),
+        );
+    }
     let next = over.first().map(|edge| situation.graph.dependency(*edge).to);
     match next {
         Some(next) if Some(next) != root_component => {

@@ -1,10 +1,14 @@
 //! The verdict: the roll-up run backwards.
 
 mod affected;
+mod cause;
+mod confidence;
 mod evidence;
 mod explain;
+mod scene;
 mod situation;
 mod solve;
+mod trace;
 
 use crate::fault::FaultKind;
 use crate::graph::DependencyId;
@@ -12,8 +16,11 @@ use crate::level::Health;
 use crate::model::{ComponentId, InstanceId, Model};
 use crate::text::Text;
 
-pub use situation::{InstanceFacts, Onset, Situation, WitnessFact};
+pub use situation::{
+    ChangeFact, InstanceFacts, Looks, Meaning, Onset, Sign, Situation, WitnessFact,
+};
 pub use solve::solve;
+pub use trace::{Family, Flow, Gap, Movement, Movements, trace};
 
 /// What is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,8 +31,43 @@ pub enum Culprit {
     Component(ComponentId),
     /// The way from a dependant to what it needs.
     Edge(DependencyId),
+    /// The way from one instance to what it needs, or one that the file does not declare.
+    Way {
+        /// Who cannot go it.
+        from: InstanceId,
+        /// Where to.
+        to: ComponentId,
+    },
+    /// What all instances with one label share: a host, a zone, a line, a version.
+    Label(LabelId),
     /// The monitor itself.
     Monitor,
+    /// The monitor's own way to all instances with one label.
+    MonitorSight(LabelId),
+}
+
+/// A label and its value, by an instance that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LabelId {
+    /// An instance that carries the label.
+    pub instance: InstanceId,
+    /// The how-manieth of its labels, in the order of their names.
+    pub label: u32,
+}
+
+impl LabelId {
+    /// The label's name and value.
+    pub fn get(self, model: &Model) -> (&str, &str) {
+        let labels = &model.instance(self.instance).labels;
+        labels.iter().nth(self.label as usize).map_or(("", ""), |(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// The instances that carry it.
+    pub fn instances(self, model: &Model) -> impl Iterator<Item = InstanceId> + '_ {
+        let (key, value) = self.get(model);
+        let (key, value) = (key.to_owned(), value.to_owned());
+        model.instance_ids().filter(move |id| model.instance(*id).labels.get(&key) == Some(&value))
+    }
 }
 
 impl Culprit {
@@ -34,8 +76,9 @@ impl Culprit {
         match self {
             Self::Instance(_) => "instance",
             Self::Component(_) => "component",
-            Self::Edge(_) => "edge",
-            Self::Monitor => "monitor",
+            Self::Edge(_) | Self::Way { .. } => "edge",
+            Self::Label(_) => "label",
+            Self::Monitor | Self::MonitorSight(_) => "monitor",
         }
     }
 
@@ -49,7 +92,18 @@ impl Culprit {
                 let (from, to) = (model.component(dependency.from), model.component(dependency.to));
                 format!("{} -> {}", from.name, to.name)
             }
+            Self::Way { from, to } => {
+                format!("{} -> {}", model.instance(from).name, model.component(to).name)
+            }
+            Self::Label(label) => {
+                let (key, value) = label.get(model);
+                format!("{key}={value}")
+            }
             Self::Monitor => "monitor".to_owned(),
+            Self::MonitorSight(label) => {
+                let (key, value) = label.get(model);
+                format!("monitor -> {key}={value}")
+            }
         }
     }
 
@@ -59,7 +113,8 @@ impl Culprit {
             Self::Instance(id) => Some(model.instance(id).component),
             Self::Component(id) => Some(id),
             Self::Edge(id) => Some(model.dependencies[id.index()].from),
-            Self::Monitor => None,
+            Self::Way { from, .. } => Some(model.instance(from).component),
+            Self::Label(_) | Self::Monitor | Self::MonitorSight(_) => None,
         }
     }
 }

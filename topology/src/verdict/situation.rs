@@ -1,6 +1,6 @@
 //! What the verdict knows: the facts of one moment.
 
-use crate::fault::{Fault, Reason};
+use crate::fault::Fault;
 use crate::graph::Graph;
 use crate::level::Health;
 use crate::model::{ComponentId, InstanceId, Model};
@@ -16,6 +16,10 @@ pub struct Situation<'a> {
     pub instances: &'a [InstanceFacts<'a>],
     /// The fresh words of dependants on their dependencies.
     pub witnesses: &'a [WitnessFact],
+    /// What measured values did, those that moved.
+    pub signs: &'a [Sign],
+    /// What was done to nodes lately.
+    pub changes: &'a [ChangeFact],
 }
 
 /// What is known of one instance. Times are seconds of any one clock.
@@ -35,6 +39,47 @@ pub struct InstanceFacts<'a> {
     pub last_good: Option<f64>,
     /// The role last seen, else the label's.
     pub role: Option<&'static str>,
+    /// Bad since long before this incident: named as pre-existing, never as its cause.
+    pub chronic: bool,
+    /// A green answer of its probe proves that what lies behind it works.
+    pub exercises: bool,
+    /// The interval of its probes, in seconds.
+    pub interval: f64,
+    /// What its looks have been since it went bad.
+    pub looks: Looks,
+    /// How much longer than normal its answers take, in seconds, where that is what is bad.
+    pub slower_by: Option<f64>,
+}
+
+impl InstanceFacts<'_> {
+    /// An instance that nobody has looked at.
+    pub const UNSEEN: InstanceFacts<'static> = InstanceFacts {
+        health: Health::Unknown,
+        suspected: false,
+        fault: None,
+        signal: None,
+        onset: None,
+        last_good: None,
+        role: None,
+        chronic: false,
+        exercises: false,
+        interval: 0.0,
+        looks: Looks { all: 0, bad: 0, mute: 0, fine: 0 },
+        slower_by: None,
+    };
+}
+
+/// The looks at an instance since it went bad, counted by what they told. Live there is one, the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// All of them.
+    pub all: u32,
+    /// The bad ones.
+    pub bad: u32,
+    /// Bad ones that told nothing of the dependencies: no answer, or an answer without words.
+    pub mute: u32,
+    /// Bad ones whose answer called every dependency fine.
+    pub fine: u32,
 }
 
 /// The interval in which a node went bad, in seconds of any one clock.
@@ -66,39 +111,91 @@ pub struct WitnessFact {
     pub ok: bool,
     /// The words.
     pub words: String,
+    /// How often it said so since the trouble began; live once.
+    pub count: u32,
 }
 
-/// How trouble of this kind can have come from elsewhere.
+/// What a measured value means for the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Inheritance {
-    /// It cannot: the fault is the instance's own.
-    Never,
-    /// From what it needs: bad answers, hanging, slowness.
-    FromDependencies,
-    /// A backlog: from whoever should drain it, over an `async` dependency.
-    FromDrain,
+pub enum Meaning {
+    /// Requests a second that `peer` sends to the node.
+    Requests,
+    /// Connections that `peer` holds at the node.
+    Connections,
+    /// Messages waiting at the node.
+    Backlog,
+    /// Messages a second that `peer` puts in.
+    Published,
+    /// Messages a second that `peer` takes out.
+    Delivered,
+    /// How much of the node's pool towards `peer` is in use.
+    Pool,
 }
 
-impl InstanceFacts<'_> {
-    /// How this instance's trouble can have come from elsewhere.
-    pub(super) fn inheritance(&self) -> Inheritance {
-        if let Some(fault) = self.fault {
-            // What a server says of itself in its own protocol is its own trouble.
-            let says_itself =
-                fault.reason.is_some_and(|reason| !matches!(reason, Reason::Status5xx | Reason::Gateway));
-            return if fault.kind.is_own() || says_itself {
-                Inheritance::Never
-            } else {
-                Inheritance::FromDependencies
-            };
-        }
-        match self.signal {
-            Some(name) if name.starts_with("amqp.queue_") => Inheritance::FromDrain,
-            // Slowness and reported trouble travel; memory, connections and the like are the node's own.
-            Some(name) if !name.ends_with("_seconds") => Inheritance::Never,
-            _ => Inheritance::FromDependencies,
+impl Meaning {
+    /// What a signal of this name means, if it is one of them.
+    pub fn of(signal: &str) -> Option<Self> {
+        let has = |needle: &str| signal.contains(needle);
+        if has("publish") {
+            Some(Self::Published)
+        } else if has("deliver") || has("ack_rate") || has("consume_rate") {
+            Some(Self::Delivered)
+        } else if has("queue_messages") || has("backlog") {
+            Some(Self::Backlog)
+        } else if has("pool") {
+            Some(Self::Pool)
+        } else if has("connections") {
+            Some(Self::Connections)
+        } else if has("requests") || has("queries") {
+            Some(Self::Requests)
+        } else {
+            None
         }
     }
+}
+
+/// A measured value that moved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sign {
+    /// Measured at which instance.
+    pub at: InstanceId,
+    /// The signal's name.
+    pub signal: String,
+    /// What it means.
+    pub meaning: Meaning,
+    /// Whose share of it this is.
+    pub peer: Option<ComponentId>,
+    /// What was normal.
+    pub normal: f64,
+    /// What it is now, the middle of the time since the trouble began.
+    pub now: f64,
+    /// The furthest from normal it was.
+    pub extreme: f64,
+}
+
+impl Sign {
+    /// How many times the normal it is now, against a floor that keeps small numbers from looking large.
+    pub fn ratio(&self) -> f64 {
+        let floor = match self.meaning {
+            Meaning::Pool => 0.1,
+            Meaning::Backlog => 100.0,
+            _ => 5.0,
+        };
+        self.now.max(0.0) / self.normal.max(floor)
+    }
+}
+
+/// Something that was done to a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeFact {
+    /// To which component.
+    pub component: ComponentId,
+    /// To one instance of it only.
+    pub instance: Option<InstanceId>,
+    /// When, in seconds of the same clock.
+    pub at: f64,
+    /// What.
+    pub what: String,
 }
 
 impl Situation<'_> {
@@ -113,11 +210,6 @@ impl Situation<'_> {
         ids.filter(|id| self.facts(*id).health.is_unhealthy()).collect()
     }
 
-    /// All unhealthy instances.
-    pub(super) fn unhealthy(&self) -> Vec<InstanceId> {
-        self.model.instance_ids().filter(|id| self.facts(*id).health.is_unhealthy()).collect()
-    }
-
     /// The own level of a component, given the levels of its instances.
     pub(super) fn own_health(&self, component: ComponentId, health_of: impl Fn(usize) -> Health) -> Health {
         let component = self.model.component(component);
@@ -127,34 +219,35 @@ impl Situation<'_> {
     /// True when every instance is seen green, by a probe that exercises what lies behind, at a time when
     /// trouble that began at `since` would have shown.
     pub(super) fn proven_green(&self, component: ComponentId, since: f64) -> bool {
-        let spec = self.model.component(component);
-        // One interval for the probe to come by, and one second for a cached deep answer.
-        let after = since + spec.interval().as_secs_f64() + 1.0;
-        spec.exercises_dependencies()
-            && spec.instance_ids().all(|id| {
-                let facts = self.facts(id);
-                facts.health == Health::Green
-                    && !facts.suspected
-                    && facts.last_good.is_some_and(|t| t >= after)
-            })
+        self.model.component(component).instance_ids().all(|id| {
+            let facts = self.facts(id);
+            // One interval for the probe to come by, and one second for a cached deep answer.
+            facts.exercises
+                && facts.health == Health::Green
+                && !facts.suspected
+                && facts.last_good.is_some_and(|t| t >= since + facts.interval + 1.0)
+        })
     }
 
     /// When the earliest of these instances went bad.
-    pub(super) fn first_bad(&self, ids: &[InstanceId]) -> Option<f64> {
-        ids.iter().filter_map(|id| self.facts(*id).onset).map(|onset| onset.first_bad).min_by(f64::total_cmp)
+    pub(super) fn first_bad(&self, ids: impl IntoIterator<Item = InstanceId>) -> Option<f64> {
+        ids.into_iter()
+            .filter_map(|id| self.facts(id).onset)
+            .map(|onset| onset.first_bad)
+            .min_by(f64::total_cmp)
     }
 
     /// The words of `component`'s instances on `on`: how many say it is bad, how many say it is good.
     pub(super) fn words_on(&self, by: ComponentId, on: ComponentId) -> (usize, usize) {
         let own = |w: &&WitnessFact| w.on == on && self.model.instance(w.by).component == by;
-        let mut bad: Vec<InstanceId> =
-            self.witnesses.iter().filter(own).filter(|w| !w.ok).map(|w| w.by).collect();
-        let mut good: Vec<InstanceId> =
-            self.witnesses.iter().filter(own).filter(|w| w.ok).map(|w| w.by).collect();
-        bad.sort_unstable();
-        bad.dedup();
-        good.sort_unstable();
-        good.dedup();
+        let of = |ok: bool| {
+            let mut ids: Vec<InstanceId> =
+                self.witnesses.iter().filter(own).filter(|w| w.ok == ok).map(|w| w.by).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        };
+        let (bad, mut good) = (of(false), of(true));
         good.retain(|id| !bad.contains(id));
         (bad.len(), good.len())
     }

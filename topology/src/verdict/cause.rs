@@ -1,0 +1,512 @@
+//! Hypotheses: single things that may be broken, what each would explain, and what it costs to believe it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fault::FaultKind;
+use crate::level::Health;
+use crate::model::{ComponentId, InstanceId};
+
+use super::Culprit;
+use super::explain;
+use super::scene::{Nature, Scene};
+use super::situation::Meaning;
+
+/// Why a hypothesis is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It is bad itself.
+    Sick,
+    /// Nobody sees it, and what needs it is bad.
+    Unseen,
+    /// It is seen well, and all its callers call it bad.
+    AllCallers,
+    /// The way between two that are well by themselves.
+    Way,
+    /// Its instances have one label in common.
+    Label,
+    /// It sends the other more than ever.
+    Overload,
+    /// It no longer drains a queue, or fills it faster than ever.
+    Queue,
+    /// The monitor lost sight.
+    Monitor,
+}
+
+/// One thing that may be broken.
+#[derive(Clone, Debug)]
+pub(super) struct Cause {
+    pub(super) why: Why,
+    /// Who is named for it: one, or each instance of a few.
+    pub(super) culprits: Vec<Culprit>,
+    /// The broken instances.
+    pub(super) instances: BTreeSet<InstanceId>,
+    /// Broken components beyond their symptoms (nobody sees them, or they look well).
+    pub(super) components: BTreeSet<ComponentId>,
+    /// The broken way, with the one instance that cannot go it.
+    pub(super) way: Option<Way>,
+    /// Indices of the symptoms that follow from it.
+    pub(super) explained: Vec<usize>,
+    /// Components it says must be bad, that are proven to be well.
+    pub(super) contradicted: Vec<ComponentId>,
+    /// Dependants' instances that name it, and that use it without complaint.
+    pub(super) named_by: (usize, usize),
+    /// Something was done to it just before.
+    pub(super) changed: bool,
+    /// What it costs to believe it.
+    pub(super) cost: f64,
+}
+
+/// A way from a dependant to what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) from: ComponentId,
+    pub(super) from_instance: Option<InstanceId>,
+    pub(super) to: ComponentId,
+}
+
+/// One thing broken, in the unit in which an unexplained lasting symptom costs 3.
+const ONE: f64 = 1.5;
+/// Labels and ways are believed a little less readily than the thing itself.
+const LABEL: f64 = 1.8;
+const WAY: f64 = 1.7;
+const UNSEEN: f64 = 1.9;
+const QUEUE: f64 = 1.9;
+/// Somebody who names another.
+const ACCUSES: f64 = 0.7;
+/// A component that must be bad and is proven well.
+const CONTRADICTION: f64 = 1.0;
+/// At most so many of them count.
+const MAX_CONTRADICTIONS: usize = 4;
+/// A label needs this share of its instances to be bad.
+const LABEL_SHARE: f64 = 0.6;
+/// Requests or connections that rose this many times are overload.
+const RISEN: f64 = 1.8;
+const CONNECTIONS_RISEN: f64 = 4.0;
+
+impl Cause {
+    fn new(why: Why, culprits: Vec<Culprit>, cost: f64) -> Self {
+        Self {
+            why,
+            culprits,
+            instances: BTreeSet::new(),
+            components: BTreeSet::new(),
+            way: None,
+            explained: Vec::new(),
+            contradicted: Vec::new(),
+            named_by: (0, 0),
+            changed: false,
+            cost,
+        }
+    }
+}
+
+/// Every hypothesis that the scene gives reason for, in a fixed order.
+pub(super) fn all(scene: &Scene<'_>) -> Vec<Cause> {
+    let mut list = Vec::new();
+    let model = scene.situation.model;
+    for component in model.component_ids() {
+        sick(scene, component, &mut list);
+        unseen(scene, component, &mut list);
+        ways(scene, component, &mut list);
+        overload(scene, component, &mut list);
+        queue(scene, component, &mut list);
+    }
+    labels(scene, &mut list);
+    monitor(scene, &mut list);
+    for cause in &mut list {
+        weigh(scene, cause);
+    }
+    list.retain(|cause| !cause.explained.is_empty());
+    list
+}
+
+/// Its own symptoms: each instance, the own faults together, all together.
+fn sick(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
+    let model = scene.situation.model;
+    let members: Vec<InstanceId> = scene.symptoms_of(component).map(|s| s.id).collect();
+    if members.is_empty() {
+        return;
+    }
+    let total = model.component(component).instances.len();
+    let own: Vec<InstanceId> = scene
+        .symptoms_of(component)
+        .filter(|s| matches!(s.nature, Nature::Own | Nature::Itself))
+        .map(|s| s.id)
+        .collect();
+    let mut groups = vec![members.clone()];
+    if !own.is_empty() && own.len() < members.len() {
+        groups.push(own);
+    }
+    // One fault kind of several instances is one thing.
+    let mut kinds: BTreeMap<Option<FaultKind>, Vec<InstanceId>> = BTreeMap::new();
+    for id in &members {
+        kinds.entry(scene.situation.facts(*id).fault.map(|f| f.kind)).or_default().push(*id);
+    }
+    if kinds.len() > 1 {
+        groups.extend(kinds.into_values().filter(|ids| ids.len() > 1 && ids.len() < members.len()));
+    }
+    if members.len() > 1 {
+        groups.extend(members.iter().map(|id| vec![*id]));
+    }
+    let drain = scene.symptoms_of(component).all(|s| s.nature == Nature::Drain);
+    let queue_sides = !scene.view(component).drained_by.is_empty() || !scene.view(component).filled_by.is_empty();
+    for ids in groups {
+        let whole = ids.len() > 1 && ids.len() == total;
+        let culprits = if whole {
+            vec![Culprit::Component(component)]
+        } else {
+            ids.iter().copied().map(Culprit::Instance).collect()
+        };
+        // All of them cost as much as one; some of them are that many things.
+        let mut cost = if whole { ONE } else { ONE * ids.len() as f64 };
+        if drain && queue_sides {
+            cost += ONE;
+        }
+        // Whoever names another is not the first to be believed to be it.
+        let accusing = ids.iter().filter(|id| accuses(scene, **id)).count();
+        cost += ACCUSES * accusing as f64 / ids.len() as f64;
+        let mut cause = Cause::new(Why::Sick, culprits, cost);
+        cause.instances = ids.into_iter().collect();
+        list.push(cause);
+    }
+}
+
+/// True when the bad answers of an instance name somebody.
+fn accuses(scene: &Scene<'_>, id: InstanceId) -> bool {
+    scene.symptom_of.get(&id).is_some_and(|i| {
+        let symptom = &scene.symptoms[*i];
+        symptom.nature == Nature::Inheritable && !symptom.named.is_empty()
+    })
+}
+
+/// Nobody sees it, or only some of it, and somebody who needs it is bad.
+fn unseen(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
+    let view = scene.view(component);
+    if !view.symptoms.is_empty() {
+        return;
+    }
+    let callers = || {
+        view.needed_by.iter().filter(|l| !scene.view(l.other).symptoms.is_empty()).map(|l| l.other)
+    };
+    if view.unseen {
+        if callers().next().is_some() {
+            let named = callers().any(|c| names(scene, c, component));
+            let cost = if named { UNSEEN } else { UNSEEN + 0.6 };
+            list.push(whole(scene, component, Why::Unseen, cost));
+        }
+        return;
+    }
+    // Seen well, and all who use it call it bad: it is the thing itself, or its side of the network.
+    let naming: BTreeSet<ComponentId> = callers().filter(|c| names(scene, *c, component)).collect();
+    let content = view.needed_by.iter().any(|l| {
+        scene.words(l.other, component).is_some_and(|w| w.majority().1 > w.majority().0)
+    });
+    if naming.len() > 1 && !content {
+        list.push(whole(scene, component, Why::AllCallers, WAY + 0.2));
+    }
+}
+
+fn whole(scene: &Scene<'_>, component: ComponentId, why: Why, cost: f64) -> Cause {
+    let ids: Vec<InstanceId> = scene.situation.model.component(component).instance_ids().collect();
+    let culprit = match ids[..] {
+        [one] => Culprit::Instance(one),
+        _ => Culprit::Component(component),
+    };
+    let mut cause = Cause::new(why, vec![culprit], cost);
+    cause.components.insert(component);
+    cause
+}
+
+/// True when a symptom of `by` names `on`.
+fn names(scene: &Scene<'_>, by: ComponentId, on: ComponentId) -> bool {
+    scene.symptoms_of(by).any(|s| s.named.iter().any(|b| b.on == on))
+}
+
+/// What it needs is well by itself, and it cannot use it: the way between is broken.
+fn ways(scene: &Scene<'_>, from: ComponentId, list: &mut Vec<Cause>) {
+    let model = scene.situation.model;
+    let mut targets: Vec<ComponentId> =
+        scene.symptoms_of(from).flat_map(|s| s.named.iter().map(|b| b.on)).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    for to in targets {
+        let view = scene.view(to);
+        if !view.symptoms.is_empty() || view.unseen || view.chronic || to == from {
+            continue;
+        }
+        let Some(words) = scene.words(from, to) else { continue };
+        let (bad, good) = words.majority();
+        let naming: Vec<InstanceId> = scene
+            .symptoms_of(from)
+            .filter(|s| s.named.iter().any(|b| b.on == to))
+            .map(|s| s.id)
+            .collect();
+        if naming.is_empty() {
+            continue;
+        }
+        let total = model.component(from).instances.len();
+        let edge = scene.situation.graph.between(from, to);
+        if naming.len() == 1 && total > 1 && good > 0 {
+            let mut cause = Cause::new(
+                Why::Way,
+                vec![Culprit::Way { from: naming[0], to }],
+                WAY,
+            );
+            cause.way = Some(Way { from, from_instance: Some(naming[0]), to });
+            list.push(cause);
+        }
+        let culprit = match edge {
+            Some(edge) => Culprit::Edge(edge),
+            None => Culprit::Way { from: naming[0], to },
+        };
+        // Few of many who complain speak against a broken way.
+        let cost = WAY + if good > bad { 1.0 } else { 0.0 };
+        let mut cause = Cause::new(Why::Way, vec![culprit], cost);
+        cause.way = Some(Way { from, from_instance: None, to });
+        list.push(cause);
+    }
+}
+
+/// A caller whose requests or connections rose far above what it used to send.
+fn overload(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
+    let situation = scene.situation;
+    if scene.view(component).symptoms.is_empty() {
+        return;
+    }
+    let at = |meaning: Meaning| {
+        situation.signs.iter().filter(move |s| {
+            s.meaning == meaning && situation.model.instance(s.at).component == component && s.peer.is_some()
+        })
+    };
+    let limit = scene.symptoms_of(component).any(|s| {
+        situation.facts(s.id).fault.is_some_and(|f| f.reason == Some(crate::fault::Reason::ConnectionLimit))
+    });
+    let mut suspects: Vec<(ComponentId, f64)> = Vec::new();
+    for sign in at(Meaning::Requests) {
+        if sign.ratio() >= RISEN {
+            suspects.extend(sign.peer.map(|peer| (peer, sign.ratio())));
+        }
+    }
+    for sign in at(Meaning::Connections) {
+        let others: Vec<f64> =
+            at(Meaning::Connections).filter(|o| o.peer != sign.peer).map(super::situation::Sign::ratio).collect();
+        // A slow server holds more connections of everybody: only one who stands far above the rest is it.
+        let stands_out = others.iter().all(|o| sign.ratio() >= 2.5 * o);
+        if stands_out && (limit || !others.is_empty()) && sign.ratio() >= CONNECTIONS_RISEN {
+            suspects.extend(sign.peer.map(|peer| (peer, sign.ratio())));
+        }
+    }
+    suspects.sort_by(|a, b| b.1.total_cmp(&a.1));
+    suspects.dedup_by_key(|(peer, _)| *peer);
+    if let Some((peer, _)) = suspects.first() {
+        let culprit = match situation.graph.between(*peer, component) {
+            Some(edge) => Culprit::Edge(edge),
+            None => Culprit::Component(*peer),
+        };
+        let mut cause = Cause::new(Why::Overload, vec![culprit], 1.0);
+        cause.instances = scene.symptoms_of(component).map(|s| s.id).collect();
+        cause.way = Some(Way { from: *peer, from_instance: None, to: component });
+        list.push(cause);
+    }
+}
+
+/// A backlog that nobody in trouble explains: who should drain it, or who fills it.
+fn queue(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
+    let situation = scene.situation;
+    if !scene.symptoms_of(component).any(|s| s.nature == Nature::Drain) {
+        return;
+    }
+    let side = |meaning: Meaning| {
+        situation.signs.iter().filter(move |s| {
+            s.meaning == meaning && situation.model.instance(s.at).component == component
+        })
+    };
+    let view = scene.view(component);
+    let fell = side(Meaning::Delivered).any(|s| s.now < 0.7 * s.normal);
+    let rose = side(Meaning::Published).any(|s| s.ratio() >= 1.5);
+    for consumer in &view.drained_by {
+        if scene.view(*consumer).symptoms.is_empty() {
+            let cost = if rose && !fell { QUEUE + 0.8 } else { QUEUE };
+            list.push(whole(scene, *consumer, Why::Queue, cost));
+        }
+    }
+    for producer in &view.filled_by {
+        if rose && scene.view(*producer).symptoms.is_empty() {
+            let cost = if fell { QUEUE + 0.8 } else { QUEUE };
+            list.push(whole(scene, *producer, Why::Queue, cost));
+        }
+    }
+}
+
+/// Instances that fail alike and share a label.
+fn labels(scene: &Scene<'_>, list: &mut Vec<Cause>) {
+    let model = scene.situation.model;
+    let mut groups: BTreeMap<(&str, &str), Vec<InstanceId>> = BTreeMap::new();
+    for (i, instance) in model.instances.iter().enumerate() {
+        for (key, value) in &instance.labels {
+            if !matches!(key.as_str(), "role" | "shard" | "kind" | "observed") {
+                groups.entry((key, value)).or_default().push(InstanceId(i as u32));
+            }
+        }
+    }
+    for ((key, value), members) in groups {
+        let watched: Vec<InstanceId> =
+            members.iter().copied().filter(|id| scene.situation.facts(*id).health != Health::Unknown).collect();
+        let sick: Vec<InstanceId> =
+            members.iter().copied().filter(|id| scene.symptom_of.contains_key(id)).collect();
+        if sick.len() < 2 || (sick.len() as f64) < LABEL_SHARE * watched.len() as f64 {
+            continue;
+        }
+        // The whole of one component and nothing else is the component.
+        let first = model.instance(sick[0]).component;
+        let one = members.iter().all(|id| model.instance(*id).component == first);
+        if one && members.len() == model.component(first).instances.len() {
+            continue;
+        }
+        let label = || Culprit::Label(label_index(scene, key, value));
+        let green = watched.len() - sick.len();
+        // A host or a zone takes all it carries down at once, with faults that nobody inherits.
+        let own = sick.iter().filter(|id| scene.symptoms[scene.symptom_of[id]].nature == Nature::Own).count();
+        let place = key != "version";
+        let unlike = if place { (sick.len() - own) as f64 * 0.5 } else { 0.0 };
+        let cost = LABEL + green as f64 * 0.7 + unlike.min(3.0);
+        let mut cause = Cause::new(Why::Label, vec![label()], cost);
+        cause.instances = sick.iter().copied().collect();
+        list.push(cause);
+        // The monitor may have lost its own way there.
+        let blind = |id: &InstanceId| {
+            scene.situation.facts(*id).fault.is_some_and(|fault| !fault.kind.proves_sight())
+        };
+        if place && green == 0 && sick.iter().all(blind) {
+            let culprit = Culprit::MonitorSight(label_index(scene, key, value));
+            let mut cause = Cause::new(Why::Monitor, vec![culprit], LABEL + 0.8);
+            cause.instances = sick.into_iter().collect();
+            list.push(cause);
+        }
+    }
+}
+
+/// The instance and label that stand for a label: the first that carries it.
+fn label_index(scene: &Scene<'_>, key: &str, value: &str) -> super::LabelId {
+    let model = scene.situation.model;
+    let (instance, label) = model
+        .instances
+        .iter()
+        .enumerate()
+        .find_map(|(i, instance)| {
+            let at = instance.labels.iter().position(|(k, v)| k == key && v == value)?;
+            Some((InstanceId(i as u32), at as u32))
+        })
+        .unwrap_or((InstanceId(0), 0));
+    super::LabelId { instance, label }
+}
+
+/// Nothing answers any more, everywhere, in ways that a lost network of its own would look like.
+fn monitor(scene: &Scene<'_>, list: &mut Vec<Cause>) {
+    let situation = scene.situation;
+    let watched = situation
+        .model
+        .instance_ids()
+        .filter(|id| situation.facts(*id).health != Health::Unknown && !situation.facts(*id).chronic)
+        .count();
+    let lost: Vec<InstanceId> = scene
+        .symptoms
+        .iter()
+        .map(|s| s.id)
+        .filter(|id| situation.facts(*id).fault.is_some_and(|fault| !fault.kind.proves_sight()))
+        .collect();
+    if lost.len() < 3 || (lost.len() as f64) < 0.95 * watched as f64 {
+        return;
+    }
+    let mut cause = Cause::new(Why::Monitor, vec![Culprit::Monitor], 1.0);
+    cause.instances = lost.into_iter().collect();
+    list.push(cause);
+}
+
+/// Fills in what follows from a cause, and adds what speaks against it to its cost.
+fn weigh(scene: &Scene<'_>, cause: &mut Cause) {
+    cause.changed = changed(scene, cause);
+    if cause.changed {
+        cause.cost -= CHANGED;
+    }
+    let reach = explain::reach(scene, cause);
+    cause.explained = (0..scene.symptoms.len())
+        .filter(|i| explain::explains(scene, cause, &reach, &scene.symptoms[*i]))
+        .collect();
+    if matches!(cause.why, Why::Monitor) {
+        return;
+    }
+    cause.contradicted = explain::contradicted(scene, cause);
+    cause.cost += CONTRADICTION * cause.contradicted.len().min(MAX_CONTRADICTIONS) as f64;
+    let situation = scene.situation;
+
+    // Dependants who use it without complaint speak against a whole component.
+    let component = match cause.culprits[..] {
+        [Culprit::Component(id)] => Some(id),
+        [Culprit::Instance(id)] => Some(situation.model.instance(id).component),
+        _ => None,
+    };
+    if let Some(component) = component {
+        for link in &scene.view(component).needed_by {
+            if let Some(words) = scene.words(link.other, component) {
+                let (bad, good) = words.majority();
+                cause.named_by.0 += bad;
+                cause.named_by.1 += good;
+            }
+        }
+        let only = situation.model.component(component).instances.len() <= 1
+            || matches!(cause.culprits[..], [Culprit::Component(_)]);
+        let (bad, good) = cause.named_by;
+        if only && good > 0 && matches!(cause.why, Why::Sick | Why::Unseen) {
+            let own = cause.instances.iter().any(|id| {
+                scene.symptom_of.get(id).is_some_and(|i| scene.symptoms[*i].nature == Nature::Own)
+            });
+            if !own {
+                cause.cost += good as f64 / (bad + good) as f64;
+            }
+        }
+    }
+    if let Some(way) = cause.way
+        && let Some(words) = scene.words(way.from, way.to)
+    {
+        cause.named_by = words.majority();
+    }
+
+    // An effect is not earlier than its cause.
+    let began = situation.first_bad(cause.instances.iter().copied());
+    if let Some(began) = began {
+        let mut early: Vec<ComponentId> = cause
+            .explained
+            .iter()
+            .map(|i| &scene.symptoms[*i])
+            .filter(|s| !cause.instances.contains(&s.id))
+            .filter(|s| {
+                let facts = situation.facts(s.id);
+                facts.onset.is_some_and(|o| o.first_bad + facts.interval < began)
+            })
+            .map(|s| s.component)
+            .collect();
+        early.dedup();
+        cause.cost += 0.4 * early.len().min(3) as f64;
+    }
+}
+
+/// A change this long before the onset, in seconds, is evidence.
+const CHANGE_WINDOW: f64 = 120.0;
+
+/// What a change just before the onset takes off the cost.
+const CHANGED: f64 = 0.4;
+
+/// True when something was done to the cause just before it began.
+fn changed(scene: &Scene<'_>, cause: &Cause) -> bool {
+    let situation = scene.situation;
+    let began = situation.first_bad(cause.instances.iter().copied()).unwrap_or(scene.began);
+    situation.changes.iter().any(|change| {
+        (began - CHANGE_WINDOW..=began).contains(&change.at)
+            && (cause.components.contains(&change.component)
+                || cause.instances.iter().any(|id| {
+                    situation.model.instance(*id).component == change.component
+                        && change.instance.is_none_or(|i| i == *id)
+                }))
+    })
+}

@@ -288,8 +288,7 @@ impl Platform {
 
     /// The words since each speaker's trouble began (since the incident began for those who are well).
     fn witnesses(&self, case: &RecordedCase, judged: &[Judged]) -> Vec<WitnessFact> {
-        let mut facts: BTreeMap<(InstanceId, ComponentId, Option<InstanceId>, bool), WitnessFact> =
-            BTreeMap::new();
+        let mut facts = Facts::new();
         let began = judged
             .iter()
             .filter_map(|j| j.onset)
@@ -324,9 +323,44 @@ impl Platform {
                 .and_modify(|f| f.count += 1)
                 .or_insert(WitnessFact { by, on, on_instance, ok: w.ok, words, count: 1 });
         }
+        self.named_in_words(case, judged, &mut facts);
         facts.into_values().collect()
     }
+
+    /// A bad answer whose words name a dependency is that dependency's witness, where the recorder kept none.
+    fn named_in_words(&self, case: &RecordedCase, judged: &[Judged], facts: &mut Facts) {
+        let told: std::collections::BTreeSet<(&str, u64)> =
+            case.witnesses.iter().map(|w| (w.by.as_str(), w.t.to_bits())).collect();
+        for o in &case.observations {
+            let (Some(by), Some(words)) = (self.instance(&o.node), o.words.as_deref()) else { continue };
+            let bad = o.fault.is_some() || matches!(o.level.as_deref(), Some("yellow" | "red"));
+            let since = judged[by.index()].onset.map_or(f64::INFINITY, |onset| onset.first_bad);
+            if !bad || o.t < since || told.contains(&(o.node.as_str(), o.t.to_bits())) {
+                continue;
+            }
+            for edge in self.graph.needs(self.model.instance(by).component) {
+                let on = self.graph.dependency(edge).to;
+                let name = &self.model.component(on).name;
+                let mut parts = words.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'));
+                if parts.any(|part| part == name) {
+                    facts
+                        .entry((by, on, None, false))
+                        .and_modify(|f| f.count += 1)
+                        .or_insert(WitnessFact {
+                            by,
+                            on,
+                            on_instance: None,
+                            ok: false,
+                            words: words.to_owned(),
+                            count: 1,
+                        });
+                }
+            }
+        }
+    }
 }
+
+type Facts = BTreeMap<(InstanceId, ComponentId, Option<InstanceId>, bool), WitnessFact>;
 
 fn policy(word: Option<&str>) -> Policy {
     match word {

@@ -71,6 +71,10 @@ const LABEL: f64 = 1.8;
 const WAY: f64 = 1.7;
 const UNSEEN: f64 = 1.9;
 const QUEUE: f64 = 1.9;
+/// A caller whose numbers show that it overloads what it calls: hard evidence.
+const OVERLOAD: f64 = 1.0;
+/// What disappeared from sight together with the trouble is believed more readily.
+const WENT_DARK: f64 = 0.7;
 /// Somebody who names another.
 const ACCUSES: f64 = 0.7;
 /// A component that must be bad and is proven well.
@@ -79,9 +83,6 @@ const CONTRADICTION: f64 = 1.0;
 const MAX_CONTRADICTIONS: usize = 4;
 /// A label needs this share of its instances to be bad.
 const LABEL_SHARE: f64 = 0.6;
-/// Requests or connections that rose this many times are overload.
-const RISEN: f64 = 1.8;
-const CONNECTIONS_RISEN: f64 = 4.0;
 
 impl Cause {
     fn new(why: Why, culprits: Vec<Culprit>, cost: f64) -> Self {
@@ -191,7 +192,10 @@ fn unseen(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
     if view.unseen {
         if callers().next().is_some() {
             let named = callers().any(|c| names(scene, c, component));
-            let cost = if named { UNSEEN } else { UNSEEN + 0.6 };
+            let dark = scene.situation.model.component(component).instance_ids().any(|id| {
+                scene.situation.facts(id).last_good.is_some()
+            });
+            let cost = UNSEEN + if named { 0.0 } else { 0.6 } - if dark { WENT_DARK } else { 0.0 };
             list.push(whole(scene, component, Why::Unseen, cost));
         }
         return;
@@ -269,45 +273,15 @@ fn ways(scene: &Scene<'_>, from: ComponentId, list: &mut Vec<Cause>) {
 
 /// A caller whose requests or connections rose far above what it used to send.
 fn overload(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
-    let situation = scene.situation;
-    if scene.view(component).symptoms.is_empty() {
-        return;
-    }
-    let at = |meaning: Meaning| {
-        situation.signs.iter().filter(move |s| {
-            s.meaning == meaning && situation.model.instance(s.at).component == component && s.peer.is_some()
-        })
+    let Some(peer) = scene.view(component).overloaded_by else { return };
+    let culprit = match scene.situation.graph.between(peer, component) {
+        Some(edge) => Culprit::Edge(edge),
+        None => Culprit::Component(peer),
     };
-    let limit = scene.symptoms_of(component).any(|s| {
-        situation.facts(s.id).fault.is_some_and(|f| f.reason == Some(crate::fault::Reason::ConnectionLimit))
-    });
-    let mut suspects: Vec<(ComponentId, f64)> = Vec::new();
-    for sign in at(Meaning::Requests) {
-        if sign.ratio() >= RISEN {
-            suspects.extend(sign.peer.map(|peer| (peer, sign.ratio())));
-        }
-    }
-    for sign in at(Meaning::Connections) {
-        let others: Vec<f64> =
-            at(Meaning::Connections).filter(|o| o.peer != sign.peer).map(super::situation::Sign::ratio).collect();
-        // A slow server holds more connections of everybody: only one who stands far above the rest is it.
-        let stands_out = others.iter().all(|o| sign.ratio() >= 2.5 * o);
-        if stands_out && (limit || !others.is_empty()) && sign.ratio() >= CONNECTIONS_RISEN {
-            suspects.extend(sign.peer.map(|peer| (peer, sign.ratio())));
-        }
-    }
-    suspects.sort_by(|a, b| b.1.total_cmp(&a.1));
-    suspects.dedup_by_key(|(peer, _)| *peer);
-    if let Some((peer, _)) = suspects.first() {
-        let culprit = match situation.graph.between(*peer, component) {
-            Some(edge) => Culprit::Edge(edge),
-            None => Culprit::Component(*peer),
-        };
-        let mut cause = Cause::new(Why::Overload, vec![culprit], 1.0);
-        cause.instances = scene.symptoms_of(component).map(|s| s.id).collect();
-        cause.way = Some(Way { from: *peer, from_instance: None, to: component });
-        list.push(cause);
-    }
+    let mut cause = Cause::new(Why::Overload, vec![culprit], OVERLOAD);
+    cause.instances = scene.symptoms_of(component).map(|s| s.id).collect();
+    cause.way = Some(Way { from: peer, from_instance: None, to: component });
+    list.push(cause);
 }
 
 /// A backlog that nobody in trouble explains: who should drain it, or who fills it.

@@ -41,7 +41,7 @@ fn spread(scene: &Scene<'_>, cause: &Cause, slow: bool) -> Vec<bool> {
     work.extend(&cause.components);
     work.extend(cause.way.map(|way| way.from));
     work.extend(
-        scene.symptoms.iter().filter(|symptom| burdens(scene, cause, symptom)).map(|s| s.component),
+        scene.symptoms.iter().filter(|symptom| burdens(scene, cause, symptom) || diverts(scene, cause, symptom)).map(|s| s.component),
     );
     for id in &work {
         may[id.index()] = true;
@@ -94,7 +94,7 @@ pub(super) fn explains(scene: &Scene<'_>, cause: &Cause, reach: &Reach, symptom:
     {
         return true;
     }
-    if burdens(scene, cause, symptom) {
+    if burdens(scene, cause, symptom) || diverts(scene, cause, symptom) {
         return true;
     }
     let view = scene.view(symptom.component);
@@ -130,6 +130,23 @@ fn burdens(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
     scene.view(symptom.component).needed_by.iter().any(|link| {
         cause.instances.iter().any(|id| scene.situation.model.instance(*id).component == link.other)
             && scene.slower_by(link.other).is_some_and(|here| there < BURDEN * here)
+    })
+}
+
+/// True when the load on the symptom rose because a caller of both turned to it from the cause: a cache
+/// that died sends everybody to the database.
+fn diverts(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
+    let Some(caller) = scene.view(symptom.component).overloaded_by else { return false };
+    if !matches!(cause.why, Why::Sick | Why::Unseen | Why::Label) {
+        return false;
+    }
+    scene.view(caller).needs.iter().any(|link| {
+        link.other != symptom.component
+            && (cause.components.contains(&link.other)
+                || cause.instances.iter().any(|id| {
+                    scene.situation.model.instance(*id).component == link.other
+                        && scene.symptoms[scene.symptom_of[id]].nature == Nature::Own
+                }))
     })
 }
 

@@ -7,7 +7,7 @@ use crate::graph::DependencyId;
 use crate::level::Health;
 use crate::model::{ComponentId, InstanceId, Strength};
 
-use super::situation::{Meaning, Situation};
+use super::situation::{Meaning, Sign, Situation};
 
 /// How trouble of a symptom can have come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub(super) struct View {
     pub(super) needs: Vec<Link>,
     /// Who needs it.
     pub(super) needed_by: Vec<Link>,
+    /// The caller that sends it far more than ever.
+    pub(super) overloaded_by: Option<ComponentId>,
     /// Who takes messages out of its queues, where it has a backlog.
     pub(super) drained_by: Vec<ComponentId>,
     /// Who puts messages in.
@@ -111,6 +113,12 @@ pub(super) struct Scene<'a> {
 
 /// A symptom that was bad for fewer looks than this weighs less: it may be noise.
 const FULL_WEIGHT_LOOKS: f64 = 4.0;
+/// Requests that rose this many times are overload.
+const RISEN: f64 = 1.8;
+/// Connections that rose this many times are, when they rose by more than all others'.
+const CONNECTIONS_RISEN: f64 = 4.0;
+/// By this many times more.
+const STANDS_OUT: f64 = 2.5;
 /// What leaving a lasting symptom unexplained costs; a cause costs some 1.5.
 const WEIGHT: f64 = 3.0;
 
@@ -209,6 +217,7 @@ impl<'a> Scene<'a> {
         }
         let mut scene = Self { situation, symptoms, views, words, symptom_of, began };
         scene.find_queue_sides();
+        scene.find_overload();
         scene
     }
 
@@ -247,6 +256,44 @@ impl<'a> Scene<'a> {
             view.drained_by = drained;
             view.filled_by = filled;
         }
+    }
+
+    /// Who sends far more than ever to a component that is bad.
+    fn find_overload(&mut self) {
+        for component in self.situation.model.component_ids() {
+            if !self.view(component).symptoms.is_empty() {
+                self.views[component.index()].overloaded_by = self.overloader(component);
+            }
+        }
+    }
+
+    fn overloader(&self, component: ComponentId) -> Option<ComponentId> {
+        let situation = self.situation;
+        let at = |meaning: Meaning| {
+            situation.signs.iter().filter(move |s| {
+                s.meaning == meaning
+                    && situation.model.instance(s.at).component == component
+                    && s.peer.is_some()
+            })
+        };
+        let full = self.symptoms_of(component).any(|s| {
+            let fault = situation.facts(s.id).fault;
+            fault.is_some_and(|f| f.reason == Some(Reason::ConnectionLimit))
+        });
+        let mut suspects: Vec<(f64, ComponentId)> = Vec::new();
+        for sign in at(Meaning::Requests).filter(|sign| sign.ratio() >= RISEN) {
+            suspects.extend(sign.peer.map(|peer| (sign.ratio(), peer)));
+        }
+        for sign in at(Meaning::Connections).filter(|sign| sign.ratio() >= CONNECTIONS_RISEN) {
+            let others: Vec<f64> =
+                at(Meaning::Connections).filter(|o| o.peer != sign.peer).map(Sign::ratio).collect();
+            // A slow server holds more connections of everybody: only who stands far above the rest is it.
+            let stands_out = others.iter().all(|o| sign.ratio() >= STANDS_OUT * o);
+            if stands_out && (full || !others.is_empty()) {
+                suspects.extend(sign.peer.map(|peer| (sign.ratio(), peer)));
+            }
+        }
+        suspects.into_iter().max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, peer)| peer)
     }
 
     pub(super) fn view(&self, id: ComponentId) -> &View {

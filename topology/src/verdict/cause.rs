@@ -81,6 +81,8 @@ const ACCUSES: f64 = 0.7;
 const CONTRADICTION: f64 = 1.0;
 /// At most so many of them count.
 const MAX_CONTRADICTIONS: usize = 4;
+/// And of something that is itself seen to be bad no more than this.
+const MAX_AGAINST_SEEN: f64 = 1.2;
 /// A label needs this share of its instances to be bad.
 const LABEL_SHARE: f64 = 0.6;
 
@@ -195,7 +197,11 @@ fn unseen(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
             let dark = scene.situation.model.component(component).instance_ids().any(|id| {
                 scene.situation.facts(id).last_good.is_some()
             });
-            let cost = UNSEEN + if named { 0.0 } else { 0.6 } - if dark { WENT_DARK } else { 0.0 };
+            let cost = match (named, dark) {
+                (_, true) => UNSEEN - WENT_DARK,
+                (true, false) => UNSEEN,
+                (false, false) => UNSEEN + 0.6,
+            };
             list.push(whole(scene, component, Why::Unseen, cost));
         }
         return;
@@ -411,7 +417,9 @@ fn weigh(scene: &Scene<'_>, cause: &mut Cause) {
         return;
     }
     cause.contradicted = explain::contradicted(scene, cause);
-    cause.cost += CONTRADICTION * cause.contradicted.len().min(MAX_CONTRADICTIONS) as f64;
+    let against = CONTRADICTION * cause.contradicted.len().min(MAX_CONTRADICTIONS) as f64;
+    // What is seen to be bad is bad, however well its dependants are.
+    cause.cost += if cause.why == Why::Sick { against.min(MAX_AGAINST_SEEN) } else { against };
     let situation = scene.situation;
 
     // Dependants who use it without complaint speak against a whole component.

@@ -121,13 +121,14 @@ const CONNECTIONS_RISEN: f64 = 4.0;
 const STANDS_OUT: f64 = 2.5;
 /// What leaving a lasting symptom unexplained costs; a cause costs some 1.5.
 const WEIGHT: f64 = 3.0;
+/// And of one that nobody can inherit.
+const OWN_WEIGHT: f64 = 6.0;
 
 impl<'a> Scene<'a> {
     pub(super) fn of(situation: &'a Situation<'a>) -> Self {
         let model = situation.model;
         let mut words: BTreeMap<(ComponentId, ComponentId), Words> = BTreeMap::new();
         let mut blames: BTreeMap<InstanceId, Vec<Blame>> = BTreeMap::new();
-        let mut told: BTreeMap<InstanceId, bool> = BTreeMap::new();
         for w in situation.witnesses {
             let by = model.instance(w.by).component;
             let entry = words.entry((by, w.on)).or_default();
@@ -141,7 +142,6 @@ impl<'a> Scene<'a> {
                     None => list.push(Blame { on: w.on, instance: w.on_instance, count: w.count }),
                 }
             }
-            *told.entry(w.by).or_default() |= !w.ok;
         }
 
         let mut symptoms = Vec::new();
@@ -170,9 +170,9 @@ impl<'a> Scene<'a> {
             let most = named.first().map_or(0, |b| b.count);
             named.retain(|b| b.count * 4 >= most.max(bad));
             let doubtful = facts.looks.all > 1 && (most < 2 || several);
-            let nature = nature(situation, id, !named.is_empty(), told.contains_key(&id));
+            let nature = nature(situation, id, !named.is_empty());
             // Trouble that comes and goes, or was there for a moment only, weighs less.
-            let lasting = if facts.looks.all == 0 {
+            let lasting = if facts.looks.all <= 1 {
                 1.0
             } else {
                 let share = f64::from(bad) / f64::from(facts.looks.all.max(bad));
@@ -184,7 +184,7 @@ impl<'a> Scene<'a> {
                 id,
                 component,
                 nature,
-                weight: WEIGHT * lasting,
+                weight: if nature == Nature::Own { OWN_WEIGHT } else { WEIGHT } * lasting,
                 mute: doubtful || facts.looks.mute * 2 >= bad,
                 named,
             });
@@ -317,9 +317,8 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn nature(situation: &Situation<'_>, id: InstanceId, names: bool, told: bool) -> Nature {
+fn nature(situation: &Situation<'_>, id: InstanceId, names: bool) -> Nature {
     let facts = situation.facts(id);
-    let _ = told;
     if let Some(fault) = facts.fault {
         // What a server says of itself in its own protocol is its own trouble.
         let says_itself =

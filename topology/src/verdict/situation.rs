@@ -82,6 +82,19 @@ pub struct Looks {
     pub fine: u32,
 }
 
+impl Looks {
+    /// The one look that is known live: `told` is what its answer said of the dependencies, if anything,
+    /// true when one of them is bad.
+    pub const fn last(told: Option<bool>) -> Self {
+        Self {
+            all: 1,
+            bad: 1,
+            mute: if told.is_none() { 1 } else { 0 },
+            fine: if matches!(told, Some(false)) { 1 } else { 0 },
+        }
+    }
+}
+
 /// The interval in which a node went bad, in seconds of any one clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Onset {

@@ -6,7 +6,7 @@ use crate::level::Health;
 use crate::model::Model;
 use crate::testkit::{instance, model};
 
-use super::{InstanceFacts, Onset, Situation, Verdict, WitnessFact, solve};
+use super::{InstanceFacts, Looks, Onset, Situation, Verdict, WitnessFact, solve};
 
 /// The mini-program platform in small.
 const PLATFORM: &str = "
@@ -85,8 +85,14 @@ impl Scene {
         scene
     }
 
+    fn looks(&self, name: &str) -> Looks {
+        let words: Vec<bool> = self.says.iter().filter(|says| says.0 == name).map(|says| says.2).collect();
+        Looks::last((!words.is_empty()).then(|| words.iter().any(|ok| !ok)))
+    }
+
     fn verdict(&self) -> Verdict {
         let graph = Graph::new(&self.model);
+        let exercises = |component| self.model.component(component).exercises_dependencies();
         let facts: Vec<InstanceFacts<'_>> = self
             .model
             .instances
@@ -99,16 +105,17 @@ impl Scene {
                     signal: *signal,
                     onset: Some(Onset { last_good: at - 3.0, first_bad: *at }),
                     last_good: Some(at - 3.0),
-                    role: None,
+                    exercises: exercises(i.component),
+                    interval: 5.0,
+                    looks: self.looks(&i.name),
+                    ..InstanceFacts::UNSEEN
                 },
                 None => InstanceFacts {
                     health: Health::Green,
-                    suspected: false,
-                    fault: None,
-                    signal: None,
-                    onset: None,
                     last_good: Some(self.seen),
-                    role: None,
+                    exercises: exercises(i.component),
+                    interval: 5.0,
+                    ..InstanceFacts::UNSEEN
                 },
             })
             .collect();
@@ -121,9 +128,17 @@ impl Scene {
                 on_instance: None,
                 ok: *ok,
                 words: if *ok { String::new() } else { "no answer in 400 ms".to_owned() },
+                count: 1,
             })
             .collect();
-        solve(&Situation { model: &self.model, graph: &graph, instances: &facts, witnesses: &witnesses })
+        solve(&Situation {
+            model: &self.model,
+            graph: &graph,
+            instances: &facts,
+            witnesses: &witnesses,
+            signs: &[],
+            changes: &[],
+        })
     }
 
     fn roots(&self) -> Vec<String> {

@@ -11,7 +11,7 @@ CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-web lint build bench screenshots notices clean
+.PHONY: help cases demo test test-rust test-web lint build bench screenshots notices clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,15 @@ lint: ## formatting and clippy, as CI wants them
 build: ## target/release/topowatch and target/release/ordering-platform
 	@scripts/need build
 	$(CARGO) build --release --workspace --bins
+
+CASES_DIR ?= ../shared/cases
+
+cases: ## how often the verdict is right, on recorded cases (CASES_DIR=... for more of them)
+	$(CARGO) run --release --quiet -p topology --example cases -- topology/cases $(CASES_DIR)
+	@echo; echo "a tenth of the edges dropped, five times:"
+	$(CARGO) run --release --quiet -p topology --example cases -- --brief --drop-edges 0.1 $(CASES_DIR)
+	@echo; echo "every edge reversed:"
+	$(CARGO) run --release --quiet -p topology --example cases -- --brief --reverse $(CASES_DIR)
 
 bench: build ## what the monitor costs, in ratios
 	@scripts/need servers

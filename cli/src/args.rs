@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Health(HealthArgs),
     /// What is really broken, why we say so, and what it breaks
     Why(WhyArgs),
+    /// The verdict for recorded cases, offline
+    Replay(ReplayArgs),
     /// Look at one node or address now, from here, and say what each step took
     Probe(ProbeArgs),
     /// Start the ordering platform with its monitor, in the foreground
@@ -140,6 +142,16 @@ pub(crate) struct WhyArgs {
     pub(crate) subject: Option<String>,
     #[command(flatten)]
     pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// What `topowatch record` wrote, plain or gzipped
+    #[arg(value_name = "CASE", required = true)]
+    pub(crate) cases: Vec<PathBuf>,
+    /// Print the answer as JSON; of several cases one a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod load;
 mod once;
 mod output;
 mod probe;
+mod replay;
 mod serve;
 mod why;
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Health(args) => runtime.block_on(health::run(&args)),
         Command::Why(args) => runtime.block_on(why::run(&args)),
+        Command::Replay(args) => replay::run(&args),
         Command::Probe(args) => runtime.block_on(probe::run(&args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
     };

@@ -12,7 +12,7 @@ use topology::graph::Graph;
 use topology::level::Health;
 use topology::model::{Component, ComponentId, Confirm, InstanceId, Model, Probe};
 use topology::rollup::{self, RolledUp};
-use topology::verdict::{InstanceFacts, Onset, Situation, Verdict, WitnessFact, solve};
+use topology::verdict::{InstanceFacts, Looks, Onset, Situation, Verdict, WitnessFact, solve};
 
 use crate::board::{Board, MonitorState};
 use crate::clock::{between, seconds};
@@ -370,11 +370,19 @@ impl Engine {
         let facts: Vec<InstanceFacts<'_>> =
             self.model.instance_ids().map(|id| self.facts(id, health)).collect();
         let witnesses = self.witnesses(now);
-        solve(&Situation { model: &self.model, graph: &self.graph, instances: &facts, witnesses: &witnesses })
+        solve(&Situation {
+            model: &self.model,
+            graph: &self.graph,
+            instances: &facts,
+            witnesses: &witnesses,
+            signs: &[],
+            changes: &[],
+        })
     }
 
     fn facts(&self, id: InstanceId, health: &[Health]) -> InstanceFacts<'_> {
         let jobs = || self.jobs_of[id.index()].iter().map(|job| &self.states[*job].tracker);
+        let component = self.model.component(self.model.instance(id).component);
         let worst = self.own(id).1.map(|job| &self.states[job].tracker);
         InstanceFacts {
             health: health[id.index()],
@@ -391,7 +399,18 @@ impl Engine {
                 .reduce(|a, b| Some(a?.min(b?)))
                 .flatten(),
             role: self.role(id),
+            chronic: false,
+            exercises: component.exercises_dependencies(),
+            interval: component.interval().as_secs_f64(),
+            looks: self.looks(id),
+            slower_by: None,
         }
+    }
+
+    /// What the last bad answer of an instance told of what it needs.
+    fn looks(&self, id: InstanceId) -> Looks {
+        let words = || self.jobs_of[id.index()].iter().flat_map(|job| self.states[*job].witnesses());
+        Looks::last(words().next().is_some().then(|| words().any(|w| w.health == Health::Red)))
     }
 
     /// The fresh words of dependants, by the names the file has.
@@ -419,6 +438,7 @@ impl Engine {
                         on_instance,
                         ok: witness.health != Health::Red,
                         words: witness.words.clone(),
+                        count: 1,
                     });
                 }
             }
@@ -469,7 +489,9 @@ impl Engine {
                 let from = self.graph.dependency(edge).from;
                 self.model.component(from).instance_ids().filter_map(first).min()
             }
-            Culprit::Monitor => None,
+            Culprit::Way { from, .. } => first(from),
+            Culprit::Label(label) => label.instances(&self.model).filter_map(first).min(),
+            Culprit::Monitor | Culprit::MonitorSight(_) => None,
         }
     }
 }

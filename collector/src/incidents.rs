@@ -246,8 +246,11 @@ fn is_bad(present: &Present<'_>, culprit: Culprit) -> bool {
         Culprit::Component(id) => {
             present.model.component(id).instance_ids().any(|i| present.instances[i.index()].is_unhealthy())
         }
+        Culprit::Label(label) => {
+            label.instances(present.model).any(|i| present.instances[i.index()].is_unhealthy())
+        }
         // A way is bad as long as the verdict says so.
-        Culprit::Edge(_) | Culprit::Monitor => {
+        Culprit::Edge(_) | Culprit::Way { .. } | Culprit::Monitor | Culprit::MonitorSight(_) => {
             present.verdict.roots.iter().any(|root| root.culprit == culprit)
         }
     }

@@ -39,7 +39,61 @@ fn of_one(model: &Model, verdict: &Verdict, root: &Suspect, instances: &[Health]
                 Text::new("Look at the way between the two.", "检查两者之间的网络。"),
             )
         }
+        Culprit::Way { from, to } => {
+            let (from, to) = (&model.instance(from).name, title(model, to));
+            (
+                Text::new(
+                    format!("{from} cannot reach {}; both are healthy", to.en),
+                    format!("{from} 连不上{}，两者自身均正常", to.zh),
+                ),
+                Text::new(
+                    format!("Look at the way between the two, and at {from}'s host."),
+                    format!("检查两者之间的网络以及 {from} 所在的主机。"),
+                ),
+            )
+        }
+        Culprit::Label(label) => {
+            let (key, value) = label.get(model);
+            let bad = label.instances(model).filter(|i| instances[i.index()].is_unhealthy()).count();
+            let total = label.instances(model).count();
+            (
+                Text::new(
+                    format!(
+                        "{key} {value} is bad: {bad} of its {total} instances, {others} components affected"
+                    ),
+                    format!("{key} {value} 异常：{total} 个实例中 {bad} 个异常，波及 {others} 个组件"),
+                ),
+                Text::new(
+                    format!("Look at what they share: {key} {value}."),
+                    format!("检查它们共有的 {key} {value}。"),
+                ),
+            )
+        }
         Culprit::Monitor => (blind(), Text::default()),
+        Culprit::MonitorSight(label) => {
+            let (key, value) = label.get(model);
+            (
+                Text::new(
+                    format!("This monitor no longer sees {key} {value}; who needs it is well"),
+                    format!("监控看不到 {key} {value}，而依赖它的组件都正常"),
+                ),
+                Text::new("Look at the monitor's own network.", "检查监控自身的网络。"),
+            )
+        }
+        Culprit::Instance(_) | Culprit::Component(_) if root.overloads.is_some() => {
+            let from = root.culprit.component(model).map(|id| title(model, id).clone()).unwrap_or_default();
+            let to = root.overloads.map(|id| title(model, id).clone()).unwrap_or_default();
+            (
+                Text::new(
+                    format!("{} overloads {}: {others} affected", from.en, to.en),
+                    format!("{}使{}过载，波及 {others} 个组件", from.zh, to.zh),
+                ),
+                Text::new(
+                    format!("Slow {} down; {} only suffers from it.", from.en, to.en),
+                    format!("请限制{}的流量；{}只是受害者。", from.zh, to.zh),
+                ),
+            )
+        }
         Culprit::Instance(id) => {
             let instance = model.instance(id);
             let component = title(model, instance.component);

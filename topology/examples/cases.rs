@@ -4,7 +4,13 @@
 //!
 //! Each `NAME.json` or `NAME.json.gz` has its truth beside it in `NAME.truth.json[.gz]`:
 //! `{truth: [[names accepted for root 1], ...], kind}`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a tool for developers: it stops at the first bad file")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a tool for developers: it stops at the first bad file"
+)]
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -37,12 +43,15 @@ struct Options {
 }
 
 fn main() {
-    let mut options = Options { verbose: false, drop: 0.0, reverse: false, only: None, without: Vec::new(), until: 1.0 };
+    let mut options =
+        Options { verbose: false, drop: 0.0, reverse: false, only: None, without: Vec::new(), until: 1.0 };
+    let mut brief = false;
     let mut folders = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--verbose" => options.verbose = true,
+            "--brief" => brief = true,
             "--reverse" => options.reverse = true,
             "--drop-edges" => options.drop = args.next().and_then(|v| v.parse().ok()).expect("a share"),
             "--without" => options.without.extend(args.next()),
@@ -54,7 +63,7 @@ fn main() {
     let mut sets: BTreeMap<String, Tally> = BTreeMap::new();
     let mut kinds: BTreeMap<(String, String), Tally> = BTreeMap::new();
     let mut sure: BTreeMap<(String, u32), (usize, usize, f64)> = BTreeMap::new();
-    for folder in folders {
+    for folder in folders.iter().flat_map(|f| sets_in(f)) {
         let set = folder.file_name().unwrap().to_string_lossy().into_owned();
         let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
             .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
@@ -66,7 +75,8 @@ fn main() {
             if options.only.as_ref().is_some_and(|o| !file.to_string_lossy().contains(o.as_str())) {
                 continue;
             }
-            let mut case = RecordedCase::from_json(&read(&file)).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+            let mut case =
+                RecordedCase::from_json(&read(&file)).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
             let truth: Truth = serde_json::from_slice(&read(&truth_of(&file))).unwrap();
             for what in &options.without {
                 match what.as_str() {
@@ -86,7 +96,7 @@ fn main() {
             let rounds = if options.drop > 0.0 { 5 } else { 1 };
             let edges = case.graph.edges.clone();
             for round in 0..rounds {
-                case.graph.edges = edges.clone();
+                case.graph.edges.clone_from(&edges);
                 if options.reverse {
                     for e in &mut case.graph.edges {
                         std::mem::swap(&mut e.from, &mut e.to);
@@ -121,8 +131,17 @@ fn main() {
                 if options.verbose && !(result.0 && result.2) {
                     let names: Vec<String> =
                         answer.roots.iter().map(|r| format!("{} {:.2}", r.node, r.confidence)).collect();
-                    let more: Vec<&str> = answer.suspects.iter().skip(answer.roots.len()).take(4).map(|s| s.node.as_str()).collect();
-                    println!("{} {}: wanted {:?}, got {names:?}, then {more:?}", answer.name, truth.kind, truth.truth);
+                    let more: Vec<&str> = answer
+                        .suspects
+                        .iter()
+                        .skip(answer.roots.len())
+                        .take(4)
+                        .map(|s| s.node.as_str())
+                        .collect();
+                    println!(
+                        "{} {}: wanted {:?}, got {names:?}, then {more:?}",
+                        answer.name, truth.kind, truth.truth
+                    );
                 }
                 if options.only.is_some() {
                     for r in answer.suspects.iter().take(6) {
@@ -138,15 +157,33 @@ fn main() {
     println!("{:<44} {:>5} {:>6} {:>6} {:>6}", "", "cases", "top-1", "top-3", "exact");
     let line = |name: &str, t: &Tally| {
         let share = |n: usize| n as f64 / t.cases as f64;
-        println!("{name:<44} {:>5} {:>6.3} {:>6.3} {:>6.3}", t.cases, share(t.top1), share(t.top3), share(t.exact));
+        println!(
+            "{name:<44} {:>5} {:>6.3} {:>6.3} {:>6.3}",
+            t.cases,
+            share(t.top1),
+            share(t.top3),
+            share(t.exact)
+        );
     };
     for (set, tally) in &sets {
         line(set, tally);
+        if brief {
+            continue;
+        }
         for ((_, kind), tally) in kinds.iter().filter(|((s, _), _)| s == set) {
             line(&format!("  {kind}"), tally);
         }
     }
+    if brief {
+        return;
+    }
     println!("\n{:<20} {:>10} {:>6} {:>8} {:>6}", "confidence", "", "roots", "claimed", "right");
+    let mut all: BTreeMap<u32, (usize, usize, f64)> = BTreeMap::new();
+    for ((_, bucket), (n, right, claimed)) in &sure {
+        let entry = all.entry(*bucket).or_default();
+        *entry = (entry.0 + n, entry.1 + right, entry.2 + claimed);
+    }
+    sure.extend(all.into_iter().map(|(bucket, sums)| (("~all".to_owned(), bucket), sums)));
     for ((set, bucket), (n, right, claimed)) in &sure {
         println!(
             "{set:<20} {:>4.1}-{:<4.1} {n:>7} {:>8.2} {:>6.2}",
@@ -156,6 +193,20 @@ fn main() {
             *right as f64 / *n as f64
         );
     }
+}
+
+/// A folder with cases, or those below it that have some.
+fn sets_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        eprintln!("{} is not there: skipped", folder.display());
+        return Vec::new();
+    };
+    let mut inside: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    inside.sort();
+    if inside.iter().any(|p| is_case(p)) {
+        return vec![folder.to_path_buf()];
+    }
+    inside.into_iter().filter(|p| p.is_dir()).flat_map(|p| sets_in(&p)).collect()
 }
 
 /// Whether the first, one of the first three, and the whole set of roots are right.
@@ -197,7 +248,7 @@ fn read(path: &Path) -> Vec<u8> {
 
 /// FNV-1a, so that the same edges are dropped everywhere.
 fn hash(seed: u64, a: &str, b: &str) -> u64 {
-    a.bytes().chain(b.bytes()).fold(seed ^ 0xcbf2_9ce4_8422_2325, |h, byte| {
-        (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    a.bytes()
+        .chain(b.bytes())
+        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

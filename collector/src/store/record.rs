@@ -9,7 +9,7 @@ use topology::graph::DependencyId;
 use topology::level::{Health, Level};
 use topology::model::{ComponentId, InstanceId, Model, NodeId};
 use topology::text::Text;
-use topology::verdict::{Affected, Culprit, Evidence, Suspect, Verdict};
+use topology::verdict::{Affected, Culprit, Evidence, LabelId, Suspect, Verdict};
 
 use super::StoreError;
 use crate::announce::Told;
@@ -59,6 +59,8 @@ struct SuspectRecord {
     node: String,
     fault: Option<String>,
     signal: Option<String>,
+    #[serde(default)]
+    overloads: Option<String>,
     confidence: f64,
     evidence: Vec<(String, TextRecord)>,
 }
@@ -178,6 +180,7 @@ fn suspect_record(model: &Model, suspect: &Suspect) -> SuspectRecord {
         node: suspect.culprit.name(model),
         fault: suspect.fault.map(|kind| kind.as_str().to_owned()),
         signal: suspect.signal.clone(),
+        overloads: suspect.overloads.map(|id| model.component(id).name.clone()),
         confidence: suspect.confidence,
         evidence: suspect.evidence.iter().map(|e| (e.kind.to_owned(), TextRecord::of(&e.text))).collect(),
     }
@@ -255,12 +258,21 @@ fn suspect_back(model: &Model, record: SuspectRecord) -> Option<Suspect> {
         "explains",
         "explained",
         "against",
+        "tie",
+        "label",
+        "overload",
+        "unseen",
+        "flow",
+        "change",
+        "monitor",
+        "missing_edge",
     ];
     let kind = |word: &str| kinds.into_iter().find(|known| *known == word).unwrap_or("evidence");
     Some(Suspect {
         culprit: culprit(model, &record.node)?,
         fault: record.fault.as_deref().and_then(FaultKind::from_word),
         signal: record.signal,
+        overloads: record.overloads.as_deref().and_then(|name| component(model, name)),
         confidence: record.confidence,
         evidence: record
             .evidence
@@ -276,6 +288,15 @@ fn culprit(model: &Model, name: &str) -> Option<Culprit> {
     }
     if name == "monitor" {
         return Some(Culprit::Monitor);
+    }
+    if let Some(label) = name.strip_prefix("monitor -> ") {
+        return LabelId::find(model, label).map(Culprit::MonitorSight);
+    }
+    if let Some((from, to)) = name.split_once(" -> ") {
+        return Some(Culprit::Way { from: instance(model, from)?, to: component(model, to)? });
+    }
+    if name.contains('=') {
+        return LabelId::find(model, name).map(Culprit::Label);
     }
     match exact(model, name)? {
         NodeId::Component(id) => Some(Culprit::Component(id)),

@@ -24,6 +24,7 @@ fn outage() -> Incident {
         culprit: Culprit::Instance(InstanceId(2)),
         fault: Some(topology::fault::FaultKind::Refused),
         signal: None,
+        overloads: None,
         confidence: 0.93,
         evidence: vec![Evidence { kind: "own_fault", text: Text::new("db-1 refuses", "db-1 拒连") }],
     };

@@ -39,6 +39,7 @@ pub(crate) fn outage(state: IncidentState) -> Incident {
         culprit: Culprit::Instance(InstanceId(0)),
         fault: Some(topology::fault::FaultKind::Refused),
         signal: None,
+        overloads: None,
         confidence: 0.9,
         evidence: vec![Evidence { kind: "own_fault", text: Text::new("db-1 refuses", "db-1 拒连") }],
     };

@@ -135,13 +135,12 @@ fn worst_spell(looks: &[Look<'_>], from: f64, before: Health) -> Option<Spell> {
             continue;
         }
         let first = i + 1 - run;
-        match &mut found {
-            Some(spell) => spell.health = spell.health.worse(look.health),
-            None => {
-                let health = looks[first..=i].iter().fold(Health::Green, |h, l| h.worse(l.health));
-                let last_good = if first > 0 { looks[first - 1].t } else { looks[first].t };
-                found = Some(Spell { health, last_good, first_bad: looks[first].t });
-            }
+        if let Some(spell) = &mut found {
+            spell.health = spell.health.worse(look.health);
+        } else {
+            let health = looks[first..=i].iter().fold(Health::Green, |h, l| h.worse(l.health));
+            let last_good = if first > 0 { looks[first - 1].t } else { looks[first].t };
+            found = Some(Spell { health, last_good, first_bad: looks[first].t });
         }
     }
     found

@@ -72,9 +72,9 @@ pub struct CaseGraph {
 pub struct CaseComponent {
     /// Its name.
     pub id: String,
-    /// The word of its policy.
+    /// Its policy: a word, or as in topology.yaml.
     #[serde(default)]
-    pub policy: Option<String>,
+    pub policy: Option<serde_json::Value>,
 }
 
 /// A node: an instance of a component, or a component of its own.

@@ -41,11 +41,8 @@ pub struct Named {
 /// Judges a recorded case.
 pub fn replay(case: &RecordedCase) -> Answer {
     let platform = Platform::of(case);
-    let verdict = if case.observations.is_empty() {
-        series::verdict(case, &platform)
-    } else {
-        platform.verdict(case)
-    };
+    let verdict =
+        if case.observations.is_empty() { series::verdict(case, &platform) } else { platform.verdict(case) };
     let named = |list: &[Suspect]| {
         list.iter()
             .map(|s| Named {
@@ -83,12 +80,8 @@ impl Platform {
             }
             members.entry(component).or_default().push(i);
         }
-        let policies: BTreeMap<&str, &str> = case
-            .graph
-            .components
-            .iter()
-            .filter_map(|c| Some((c.id.as_str(), c.policy.as_deref()?)))
-            .collect();
+        let policies: BTreeMap<&str, &serde_json::Value> =
+            case.graph.components.iter().filter_map(|c| Some((c.id.as_str(), c.policy.as_ref()?))).collect();
         let mut model = Model {
             name: case.name.clone(),
             tiers: Vec::new(),
@@ -318,10 +311,14 @@ impl Platform {
                 continue;
             }
             let words = w.words.clone().unwrap_or_default();
-            facts
-                .entry((by, on, on_instance, w.ok))
-                .and_modify(|f| f.count += 1)
-                .or_insert(WitnessFact { by, on, on_instance, ok: w.ok, words, count: 1 });
+            facts.entry((by, on, on_instance, w.ok)).and_modify(|f| f.count += 1).or_insert(WitnessFact {
+                by,
+                on,
+                on_instance,
+                ok: w.ok,
+                words,
+                count: 1,
+            });
         }
         self.named_in_words(case, judged, &mut facts);
         facts.into_values().collect()
@@ -343,17 +340,14 @@ impl Platform {
                 let name = &self.model.component(on).name;
                 let mut parts = words.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'));
                 if parts.any(|part| part == name) {
-                    facts
-                        .entry((by, on, None, false))
-                        .and_modify(|f| f.count += 1)
-                        .or_insert(WitnessFact {
-                            by,
-                            on,
-                            on_instance: None,
-                            ok: false,
-                            words: words.to_owned(),
-                            count: 1,
-                        });
+                    facts.entry((by, on, None, false)).and_modify(|f| f.count += 1).or_insert(WitnessFact {
+                        by,
+                        on,
+                        on_instance: None,
+                        ok: false,
+                        words: words.to_owned(),
+                        count: 1,
+                    });
                 }
             }
         }
@@ -362,7 +356,13 @@ impl Platform {
 
 type Facts = BTreeMap<(InstanceId, ComponentId, Option<InstanceId>, bool), WitnessFact>;
 
-fn policy(word: Option<&str>) -> Policy {
+/// A policy by its word, or as a map from its word to its settings; the default for what is unknown.
+fn policy(value: Option<&serde_json::Value>) -> Policy {
+    let Some(value) = value else { return Policy::DEFAULT };
+    let word = value.as_str().or_else(|| value.as_object()?.keys().next().map(String::as_str));
+    if let Some(share) = value["replicas"]["min_healthy"].as_f64() {
+        return Policy::Replicas { min_healthy: share.clamp(0.0, 1.0) };
+    }
     match word {
         Some("shards") => Policy::Shards,
         Some("primary_replica") => Policy::PrimaryReplica,

@@ -12,7 +12,9 @@ use crate::verdict::{Family, Flow, Gap, Meaning, Movement, Movements, Sign, Verd
 pub(super) fn signs(case: &RecordedCase, platform: &Platform, began: f64) -> Vec<Sign> {
     let mut signs = Vec::new();
     for s in &case.series {
-        let (Some(meaning), Some(at)) = (Meaning::of(&s.signal), platform.instance(&s.node)) else { continue };
+        let (Some(meaning), Some(at)) = (Meaning::of(&s.signal), platform.instance(&s.node)) else {
+            continue;
+        };
         let peer = s.peer.as_deref().and_then(|p| platform.node(p)).map(|(c, _)| c);
         let before = s.points.iter().filter(|(t, _)| *t < began.min(case.normal.to)).filter_map(|(_, v)| *v);
         let Some(normal) = Normal::of(before, 0.0) else { continue };
@@ -49,14 +51,16 @@ fn movements(case: &RecordedCase, platform: &Platform) -> Movements {
     }
     for s in &case.series {
         let Some(id) = component(&s.node) else { continue };
-        let family = s.family.as_deref().and_then(family_of_word).unwrap_or_else(|| family_of_name(&s.signal));
+        let family =
+            s.family.as_deref().and_then(family_of_word).unwrap_or_else(|| family_of_name(&s.signal));
         if family == Family::Traffic || is_foreign(&s.signal) {
             continue;
         }
         if Some(family) == wanted && !all.measured.contains(&id) {
             all.measured.push(id);
         }
-        let witness = s.witness.as_deref().and_then(component).filter(|w| *w != id && !is_callee_side(&s.signal));
+        let witness =
+            s.witness.as_deref().and_then(component).filter(|w| *w != id && !is_callee_side(&s.signal));
         if let Some(m) = moved(case, s, &s.points, family) {
             all.signals.push(Movement {
                 component: id,
@@ -186,7 +190,19 @@ fn family_of_name(name: &str) -> Family {
         Family::Latency
     } else if has(&["availability", "success", "error", "fail"]) {
         Family::Errors
-    } else if has(&["cpu", "memory", "disk", "pool", "util", "saturation", "fd_", "in_use", "throttl", "connections", "queue"]) {
+    } else if has(&[
+        "cpu",
+        "memory",
+        "disk",
+        "pool",
+        "util",
+        "saturation",
+        "fd_",
+        "in_use",
+        "throttl",
+        "connections",
+        "queue",
+    ]) {
         Family::Saturation
     } else {
         Family::Traffic
@@ -209,8 +225,7 @@ fn is_callee_side(name: &str) -> bool {
 
 /// For each edge: what the caller waits less what the callee works, against its normal.
 fn gaps(case: &RecordedCase, platform: &Platform) -> Vec<Gap> {
-    let mut pairs: BTreeMap<(&str, &str, String), (Option<&CaseSeries>, Option<&CaseSeries>)> =
-        BTreeMap::new();
+    let mut pairs: BTreeMap<(&str, &str, String), [Option<&CaseSeries>; 2]> = BTreeMap::new();
     for s in &case.series {
         let Some(witness) = s.witness.as_deref() else { continue };
         if family_of_name(&s.signal) != Family::Latency {
@@ -218,15 +233,15 @@ fn gaps(case: &RecordedCase, platform: &Platform) -> Vec<Gap> {
         }
         if s.signal.contains("caller") {
             let base = s.signal.replace("caller", "*");
-            pairs.entry((&s.node, witness, base)).or_default().0 = Some(s);
+            pairs.entry((&s.node, witness, base)).or_default()[0] = Some(s);
         } else if is_callee_side(&s.signal) {
             let base = s.signal.replace("callee", "*");
-            pairs.entry((&s.node, witness, base)).or_default().1 = Some(s);
+            pairs.entry((&s.node, witness, base)).or_default()[1] = Some(s);
         }
     }
     let mut best: BTreeMap<(ComponentId, ComponentId), Gap> = BTreeMap::new();
     for ((callee, caller, _), pair) in pairs {
-        let (Some(waits), Some(works)) = pair else { continue };
+        let [Some(waits), Some(works)] = pair else { continue };
         let (Some((caller, _)), Some((callee, _))) = (platform.node(caller), platform.node(callee)) else {
             continue;
         };

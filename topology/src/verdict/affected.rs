@@ -26,7 +26,8 @@ pub(super) fn find(
         .iter()
         .enumerate()
         .filter(|(i, s)| {
-            !causes.iter().any(|c| c.instances.contains(&s.id)) && causes.iter().any(|c| c.explained.contains(i))
+            !causes.iter().any(|c| c.instances.contains(&s.id))
+                && causes.iter().any(|c| c.explained.contains(i))
         })
         .map(|(_, s)| s.id)
         .collect();

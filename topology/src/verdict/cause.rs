@@ -152,7 +152,8 @@ fn sick(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
         groups.extend(members.iter().map(|id| vec![*id]));
     }
     let drain = scene.symptoms_of(component).all(|s| s.nature == Nature::Drain);
-    let queue_sides = !scene.view(component).drained_by.is_empty() || !scene.view(component).filled_by.is_empty();
+    let queue_sides =
+        !scene.view(component).drained_by.is_empty() || !scene.view(component).filled_by.is_empty();
     for ids in groups {
         let whole = ids.len() > 1 && ids.len() == total;
         let culprits = if whole {
@@ -188,15 +189,17 @@ fn unseen(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
     if !view.symptoms.is_empty() {
         return;
     }
-    let callers = || {
-        view.needed_by.iter().filter(|l| !scene.view(l.other).symptoms.is_empty()).map(|l| l.other)
-    };
+    let callers =
+        || view.needed_by.iter().filter(|l| !scene.view(l.other).symptoms.is_empty()).map(|l| l.other);
     if view.unseen {
         if callers().next().is_some() {
             let named = callers().any(|c| names(scene, c, component));
-            let dark = scene.situation.model.component(component).instance_ids().any(|id| {
-                scene.situation.facts(id).last_good.is_some()
-            });
+            let dark = scene
+                .situation
+                .model
+                .component(component)
+                .instance_ids()
+                .any(|id| scene.situation.facts(id).last_good.is_some());
             let cost = match (named, dark) {
                 (_, true) => UNSEEN - WENT_DARK,
                 (true, false) => UNSEEN,
@@ -208,23 +211,28 @@ fn unseen(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
     }
     // Seen well, and all who use it call it bad: it is the thing itself, or its side of the network.
     let naming: BTreeSet<ComponentId> = callers().filter(|c| names(scene, *c, component)).collect();
-    let content = view.needed_by.iter().any(|l| {
-        scene.words(l.other, component).is_some_and(|w| w.majority().1 > w.majority().0)
-    });
+    let content = view
+        .needed_by
+        .iter()
+        .any(|l| scene.words(l.other, component).is_some_and(|w| w.majority().1 > w.majority().0));
     if naming.len() > 1 && !content {
         list.push(whole(scene, component, Why::AllCallers, WAY + 0.2));
     }
 }
 
 fn whole(scene: &Scene<'_>, component: ComponentId, why: Why, cost: f64) -> Cause {
-    let ids: Vec<InstanceId> = scene.situation.model.component(component).instance_ids().collect();
-    let culprit = match ids[..] {
-        [one] => Culprit::Instance(one),
-        _ => Culprit::Component(component),
-    };
-    let mut cause = Cause::new(why, vec![culprit], cost);
+    let mut cause = Cause::new(why, vec![whole_of(scene, component)], cost);
     cause.components.insert(component);
     cause
+}
+
+/// A component by its name, or by that of its only instance.
+fn whole_of(scene: &Scene<'_>, component: ComponentId) -> Culprit {
+    let mut ids = scene.situation.model.component(component).instance_ids();
+    match (ids.next(), ids.next()) {
+        (Some(one), None) => Culprit::Instance(one),
+        _ => Culprit::Component(component),
+    }
 }
 
 /// True when a symptom of `by` names `on`.
@@ -246,22 +254,15 @@ fn ways(scene: &Scene<'_>, from: ComponentId, list: &mut Vec<Cause>) {
         }
         let Some(words) = scene.words(from, to) else { continue };
         let (bad, good) = words.majority();
-        let naming: Vec<InstanceId> = scene
-            .symptoms_of(from)
-            .filter(|s| s.named.iter().any(|b| b.on == to))
-            .map(|s| s.id)
-            .collect();
+        let naming: Vec<InstanceId> =
+            scene.symptoms_of(from).filter(|s| s.named.iter().any(|b| b.on == to)).map(|s| s.id).collect();
         if naming.is_empty() {
             continue;
         }
         let total = model.component(from).instances.len();
         let edge = scene.situation.graph.between(from, to);
         if naming.len() == 1 && total > 1 && good > 0 {
-            let mut cause = Cause::new(
-                Why::Way,
-                vec![Culprit::Way { from: naming[0], to }],
-                WAY,
-            );
+            let mut cause = Cause::new(Why::Way, vec![Culprit::Way { from: naming[0], to }], WAY);
             cause.way = Some(Way { from, from_instance: Some(naming[0]), to });
             list.push(cause);
         }
@@ -280,11 +281,7 @@ fn ways(scene: &Scene<'_>, from: ComponentId, list: &mut Vec<Cause>) {
 /// A caller whose requests or connections rose far above what it used to send.
 fn overload(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
     let Some(peer) = scene.view(component).overloaded_by else { return };
-    let culprit = match scene.situation.graph.between(peer, component) {
-        Some(edge) => Culprit::Edge(edge),
-        None => Culprit::Component(peer),
-    };
-    let mut cause = Cause::new(Why::Overload, vec![culprit], OVERLOAD);
+    let mut cause = Cause::new(Why::Overload, vec![whole_of(scene, peer)], OVERLOAD);
     cause.instances = scene.symptoms_of(component).map(|s| s.id).collect();
     cause.way = Some(Way { from: peer, from_instance: None, to: component });
     list.push(cause);
@@ -297,9 +294,10 @@ fn queue(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
         return;
     }
     let side = |meaning: Meaning| {
-        situation.signs.iter().filter(move |s| {
-            s.meaning == meaning && situation.model.instance(s.at).component == component
-        })
+        situation
+            .signs
+            .iter()
+            .filter(move |s| s.meaning == meaning && situation.model.instance(s.at).component == component)
     };
     let view = scene.view(component);
     let fell = side(Meaning::Delivered).any(|s| s.now < 0.7 * s.normal);
@@ -330,8 +328,11 @@ fn labels(scene: &Scene<'_>, list: &mut Vec<Cause>) {
         }
     }
     for ((key, value), members) in groups {
-        let watched: Vec<InstanceId> =
-            members.iter().copied().filter(|id| scene.situation.facts(*id).health != Health::Unknown).collect();
+        let watched: Vec<InstanceId> = members
+            .iter()
+            .copied()
+            .filter(|id| scene.situation.facts(*id).health != Health::Unknown)
+            .collect();
         let sick: Vec<InstanceId> =
             members.iter().copied().filter(|id| scene.symptom_of.contains_key(id)).collect();
         if sick.len() < 2 || (sick.len() as f64) < LABEL_SHARE * watched.len() as f64 {
@@ -343,14 +344,14 @@ fn labels(scene: &Scene<'_>, list: &mut Vec<Cause>) {
         if one && members.len() == model.component(first).instances.len() {
             continue;
         }
-        let label = || Culprit::Label(label_index(scene, key, value));
+        let Some(label) = super::LabelId::find(model, &format!("{key}={value}")) else { continue };
         let green = watched.len() - sick.len();
         // A host or a zone takes all it carries down at once, with faults that nobody inherits.
         let own = sick.iter().filter(|id| scene.symptoms[scene.symptom_of[id]].nature == Nature::Own).count();
         let place = key != "version";
         let unlike = if place { (sick.len() - own) as f64 * 0.5 } else { 0.0 };
         let cost = LABEL + green as f64 * 0.7 + unlike.min(3.0);
-        let mut cause = Cause::new(Why::Label, vec![label()], cost);
+        let mut cause = Cause::new(Why::Label, vec![Culprit::Label(label)], cost);
         cause.instances = sick.iter().copied().collect();
         list.push(cause);
         // The monitor may have lost its own way there.
@@ -358,27 +359,12 @@ fn labels(scene: &Scene<'_>, list: &mut Vec<Cause>) {
             scene.situation.facts(*id).fault.is_some_and(|fault| !fault.kind.proves_sight())
         };
         if place && green == 0 && sick.iter().all(blind) {
-            let culprit = Culprit::MonitorSight(label_index(scene, key, value));
+            let culprit = Culprit::MonitorSight(label);
             let mut cause = Cause::new(Why::Monitor, vec![culprit], LABEL + 0.8);
             cause.instances = sick.into_iter().collect();
             list.push(cause);
         }
     }
-}
-
-/// The instance and label that stand for a label: the first that carries it.
-fn label_index(scene: &Scene<'_>, key: &str, value: &str) -> super::LabelId {
-    let model = scene.situation.model;
-    let (instance, label) = model
-        .instances
-        .iter()
-        .enumerate()
-        .find_map(|(i, instance)| {
-            let at = instance.labels.iter().position(|(k, v)| k == key && v == value)?;
-            Some((InstanceId(i as u32), at as u32))
-        })
-        .unwrap_or((InstanceId(0), 0));
-    super::LabelId { instance, label }
 }
 
 /// Nothing answers any more, everywhere, in ways that a lost network of its own would look like.
@@ -419,7 +405,8 @@ fn weigh(scene: &Scene<'_>, cause: &mut Cause) {
     cause.contradicted = explain::contradicted(scene, cause);
     let against = CONTRADICTION * cause.contradicted.len().min(MAX_CONTRADICTIONS) as f64;
     // What is seen to be bad is bad, however well its dependants are.
-    cause.cost += if cause.why == Why::Sick { against.min(MAX_AGAINST_SEEN) } else { against };
+    let seen = matches!(cause.why, Why::Sick | Why::Way);
+    cause.cost += if seen { against.min(MAX_AGAINST_SEEN) } else { against };
     let situation = scene.situation;
 
     // Dependants who use it without complaint speak against a whole component.
@@ -440,9 +427,10 @@ fn weigh(scene: &Scene<'_>, cause: &mut Cause) {
             || matches!(cause.culprits[..], [Culprit::Component(_)]);
         let (bad, good) = cause.named_by;
         if only && good > 0 && matches!(cause.why, Why::Sick | Why::Unseen) {
-            let own = cause.instances.iter().any(|id| {
-                scene.symptom_of.get(id).is_some_and(|i| scene.symptoms[*i].nature == Nature::Own)
-            });
+            let own = cause
+                .instances
+                .iter()
+                .any(|id| scene.symptom_of.get(id).is_some_and(|i| scene.symptoms[*i].nature == Nature::Own));
             if !own {
                 cause.cost += good as f64 / (bad + good) as f64;
             }

@@ -14,6 +14,7 @@ pub(super) fn of_root(scene: &Scene<'_>, cause: &Cause, culprit: Culprit, roots:
     let situation = scene.situation;
     let mut list = Vec::new();
     match culprit {
+        _ if cause.why == Why::Overload => list.extend(of_way(scene, cause, culprit)),
         Culprit::Instance(id) => {
             list.extend(instance_fault(situation, id));
             list.extend(named(scene, cause, culprit));
@@ -88,11 +89,7 @@ pub(super) fn of_other(
             format!("{names} 同样能解释，且证据更充分"),
         )
     } else {
-        sentence(
-            "explained",
-            format!("Its trouble follows from {names}"),
-            format!("其异常由 {names} 引起"),
-        )
+        sentence("explained", format!("Its trouble follows from {names}"), format!("其异常由 {names} 引起"))
     });
     list
 }
@@ -118,11 +115,19 @@ fn of_way(scene: &Scene<'_>, cause: &Cause, culprit: Culprit) -> Vec<Evidence> {
                 "overload",
                 format!(
                     "{} went from {} to {} {what} at {}: {:.1} times its normal",
-                    from.name, round(sign.normal), round(sign.now), to.name, sign.ratio()
+                    from.name,
+                    round(sign.normal),
+                    round(sign.now),
+                    to.name,
+                    sign.ratio()
                 ),
                 format!(
                     "{} 对 {} 的{zh}从 {} 升至 {}：为平时的 {:.1} 倍",
-                    from.name, to.name, round(sign.normal), round(sign.now), sign.ratio()
+                    from.name,
+                    to.name,
+                    round(sign.normal),
+                    round(sign.now),
+                    sign.ratio()
                 ),
             ));
         }
@@ -174,7 +179,9 @@ fn of_lost_sight(scene: &Scene<'_>, label: super::LabelId) -> Vec<Evidence> {
         format!(
             "This monitor reaches none of the {total} instances with {key}={value}, and nobody who needs them suffers: it has lost its own way there"
         ),
-        format!("监控本身连不到 {key}={value} 的 {total} 个实例，而依赖它们的组件都正常：是监控到那里的网络断了"),
+        format!(
+            "监控本身连不到 {key}={value} 的 {total} 个实例，而依赖它们的组件都正常：是监控到那里的网络断了"
+        ),
     )]
 }
 
@@ -219,9 +226,14 @@ fn of_quiet(scene: &Scene<'_>, cause: &Cause, culprit: Culprit) -> Vec<Evidence>
                     "flow",
                     format!(
                         "{name} {en} {} messages a second at {at}, normally {}",
-                        round(sign.now), round(sign.normal)
+                        round(sign.now),
+                        round(sign.normal)
                     ),
-                    format!("{name} 在 {at} 每秒{zh} {} 条消息，平时 {} 条", round(sign.now), round(sign.normal)),
+                    format!(
+                        "{name} 在 {at} 每秒{zh} {} 条消息，平时 {} 条",
+                        round(sign.now),
+                        round(sign.normal)
+                    ),
                 ));
             }
             if list.is_empty() {
@@ -276,11 +288,8 @@ fn undeclared(scene: &Scene<'_>, cause: &Cause) -> Vec<Evidence> {
     for i in &cause.explained {
         let symptom = &scene.symptoms[*i];
         for blame in &symptom.named {
-            let undeclared = scene
-                .view(symptom.component)
-                .needs
-                .iter()
-                .any(|l| l.other == blame.on && l.edge.is_none());
+            let undeclared =
+                scene.view(symptom.component).needs.iter().any(|l| l.other == blame.on && l.edge.is_none());
             if undeclared && !seen.contains(&(symptom.component, blame.on)) {
                 seen.push((symptom.component, blame.on));
             }

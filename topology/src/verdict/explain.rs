@@ -41,7 +41,11 @@ fn spread(scene: &Scene<'_>, cause: &Cause, slow: bool) -> Vec<bool> {
     work.extend(&cause.components);
     work.extend(cause.way.map(|way| way.from));
     work.extend(
-        scene.symptoms.iter().filter(|symptom| burdens(scene, cause, symptom) || diverts(scene, cause, symptom)).map(|s| s.component),
+        scene
+            .symptoms
+            .iter()
+            .filter(|symptom| burdens(scene, cause, symptom) || diverts(scene, cause, symptom))
+            .map(|s| s.component),
     );
     for id in &work {
         may[id.index()] = true;
@@ -57,11 +61,10 @@ fn spread(scene: &Scene<'_>, cause: &Cause, slow: bool) -> Vec<bool> {
             // Green and exercised: nothing arrived here, so nothing goes on from here. Only a wait that is
             // not long enough to be bad here can add up further on.
             let waits = slow && scene.slower_by(link.other).is_some_and(|by| by > FELT_WAIT);
-            if !view.symptoms.is_empty() || !view.proven || waits {
-                if !may[link.other.index()] {
-                    may[link.other.index()] = true;
-                    work.push(link.other);
-                }
+            let open = !view.symptoms.is_empty() || !view.proven || waits;
+            if open && !may[link.other.index()] {
+                may[link.other.index()] = true;
+                work.push(link.other);
             }
         }
         // A broker whose queue is no longer drained backs up.
@@ -100,9 +103,8 @@ pub(super) fn explains(scene: &Scene<'_>, cause: &Cause, reach: &Reach, symptom:
     let view = scene.view(symptom.component);
     let facts = scene.situation.facts(symptom.id);
     let waits = facts.fault.is_none() && facts.slower_by.is_some();
-    let in_trouble = |c: ComponentId| {
-        (reach.may[c.index()] || waits && reach.slow[c.index()]) && c != symptom.component
-    };
+    let in_trouble =
+        |c: ComponentId| (reach.may[c.index()] || waits && reach.slow[c.index()]) && c != symptom.component;
     match symptom.nature {
         Nature::Own | Nature::Itself => false,
         Nature::Drain => view.drained_by.iter().chain(&view.filled_by).any(|c| in_trouble(*c)),
@@ -163,8 +165,7 @@ fn passes(scene: &Scene<'_>, cause: &Cause, dependency: ComponentId, symptom: &S
     let slow_here = scene.situation.facts(symptom.id).slower_by;
     match (slow_here, scene.slower_by(dependency)) {
         (Some(here), Some(there)) if scene.situation.facts(symptom.id).fault.is_none() => {
-            let all_slow =
-                scene.symptoms_of(dependency).all(|s| scene.situation.facts(s.id).fault.is_none());
+            let all_slow = scene.symptoms_of(dependency).all(|s| scene.situation.facts(s.id).fault.is_none());
             !all_slow || there >= SHARE * here
         }
         _ => true,

@@ -16,9 +16,7 @@ use crate::level::Health;
 use crate::model::{ComponentId, InstanceId, Model};
 use crate::text::Text;
 
-pub use situation::{
-    ChangeFact, InstanceFacts, Looks, Meaning, Onset, Sign, Situation, WitnessFact,
-};
+pub use situation::{ChangeFact, InstanceFacts, Looks, Meaning, Onset, Sign, Situation, WitnessFact};
 pub use solve::solve;
 pub use trace::{Family, Flow, Gap, Movement, Movements, trace};
 
@@ -56,6 +54,16 @@ pub struct LabelId {
 }
 
 impl LabelId {
+    /// The label written `name=value`, if an instance carries it.
+    pub fn find(model: &Model, text: &str) -> Option<Self> {
+        let (key, value) = text.split_once('=')?;
+        model.instance_ids().find_map(|instance| {
+            let labels = &model.instance(instance).labels;
+            let label = labels.iter().position(|(k, v)| k == key && v == value)?;
+            Some(Self { instance, label: label as u32 })
+        })
+    }
+
     /// The label's name and value.
     pub fn get(self, model: &Model) -> (&str, &str) {
         let labels = &model.instance(self.instance).labels;
@@ -138,6 +146,8 @@ pub struct Suspect {
     pub fault: Option<FaultKind>,
     /// Without a fault: the signal that made the level of the first of them.
     pub signal: Option<String>,
+    /// It is well itself, and sends this one more than it can take.
+    pub overloads: Option<ComponentId>,
     /// 0 to 1.
     pub confidence: f64,
     /// What speaks for it (and against it).

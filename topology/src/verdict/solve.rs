@@ -94,7 +94,9 @@ impl<'s> Search<'s> {
     /// What a set of causes costs, the unexplained included.
     pub(super) fn cost(&self, chosen: &[usize]) -> f64 {
         let mut bits = Bits::empty(self.weights.len());
-        chosen.iter().for_each(|c| bits.join(&self.sets[*c]));
+        for c in chosen {
+            bits.join(&self.sets[*c]);
+        }
         self.total - self.weight(&bits) + chosen.iter().map(|c| self.causes[*c].cost).sum::<f64>()
     }
 
@@ -194,8 +196,7 @@ fn verdict(scene: &Scene<'_>, search: &Search<'_>, chosen: &[usize]) -> Verdict 
     for index in chosen {
         let cause = &causes[*index];
         // How much dearer it is to blame somebody else.
-        let rivals: Vec<usize> =
-            (0..causes.len()).filter(|i| shares_a_culprit(cause, &causes[*i])).collect();
+        let rivals: Vec<usize> = (0..causes.len()).filter(|i| shares_a_culprit(cause, &causes[*i])).collect();
         let other = search.best(&rivals);
         let margin = search.cost(&other) - cost;
         let tie = (margin < TIE).then(|| rival_name(scene, causes, &other, chosen)).flatten();
@@ -204,7 +205,14 @@ fn verdict(scene: &Scene<'_>, search: &Search<'_>, chosen: &[usize]) -> Verdict 
             let mut evidence = evidence::of_root(scene, cause, *culprit, chosen.len());
             evidence.extend(tie.as_deref().map(evidence::tie));
             let (fault, signal) = trouble(scene, cause, *culprit);
-            roots.push(Suspect { culprit: *culprit, fault, signal, confidence, evidence });
+            roots.push(Suspect {
+                culprit: *culprit,
+                fault,
+                signal,
+                overloads: overloads(cause),
+                confidence,
+                evidence,
+            });
             owners.push(*index);
         }
     }
@@ -220,7 +228,14 @@ fn verdict(scene: &Scene<'_>, search: &Search<'_>, chosen: &[usize]) -> Verdict 
             if suspects.len() < MAX_SUSPECTS && !suspects.iter().any(|s| s.culprit == *culprit) {
                 let evidence = evidence::of_other(scene, &causes[index], *culprit, &roots);
                 let (fault, signal) = trouble(scene, &causes[index], *culprit);
-                suspects.push(Suspect { culprit: *culprit, fault, signal, confidence: 0.05, evidence });
+                suspects.push(Suspect {
+                    culprit: *culprit,
+                    fault,
+                    signal,
+                    overloads: overloads(&causes[index]),
+                    confidence: 0.05,
+                    evidence,
+                });
             }
         }
     }
@@ -246,12 +261,12 @@ fn rival_name(scene: &Scene<'_>, causes: &[Cause], other: &[usize], chosen: &[us
     (!names.is_empty()).then(|| names.join(", "))
 }
 
+fn overloads(cause: &Cause) -> Option<crate::model::ComponentId> {
+    cause.way.filter(|_| cause.why == Why::Overload).map(|way| way.to)
+}
+
 /// The fault that a culprit's broken instances have in common; without one the signal of the first.
-fn trouble(
-    scene: &Scene<'_>,
-    cause: &Cause,
-    culprit: super::Culprit,
-) -> (Option<FaultKind>, Option<String>) {
+fn trouble(scene: &Scene<'_>, cause: &Cause, culprit: super::Culprit) -> (Option<FaultKind>, Option<String>) {
     if matches!(cause.why, Why::Way | Why::Overload) {
         return (None, None);
     }

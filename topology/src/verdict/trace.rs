@@ -142,7 +142,14 @@ pub fn trace(model: &Model, graph: &Graph, movements: &Movements) -> Verdict {
             {
                 evidence.push(super::evidence::tie(&model.component(next.component).name));
             }
-            Suspect { culprit: culprit(model, candidate.component), fault: None, signal: candidate.signal.clone(), confidence, evidence }
+            Suspect {
+                culprit: culprit(model, candidate.component),
+                fault: None,
+                signal: candidate.signal.clone(),
+                overloads: None,
+                confidence,
+                evidence,
+            }
         })
         .collect();
     Verdict { roots: suspects.first().cloned().into_iter().collect(), suspects, ..Verdict::default() }
@@ -160,8 +167,7 @@ fn culprit(model: &Model, component: ComponentId) -> Culprit {
 fn sure(ranked: &[Candidate]) -> f64 {
     let Some(first) = ranked.first() else { return 0.0 };
     let base: f64 = match first.tier {
-        Tier::Saturated => 0.95,
-        Tier::Wait => 0.95,
+        Tier::Saturated | Tier::Wait => 0.95,
         Tier::Leaf => 0.9,
         Tier::Flow => 0.8,
         Tier::CallerOnly => 0.55,
@@ -237,18 +243,14 @@ impl<'a> Field<'a> {
                 continue;
             }
             // Its own word counts before a caller's.
-            let better = |old: &Movement| {
-                (m.witness.is_none(), m.deviation) > (old.witness.is_none(), old.deviation)
-            };
+            let better =
+                |old: &Movement| (m.witness.is_none(), m.deviation) > (old.witness.is_none(), old.deviation);
             if moved.get(&m.component).is_none_or(|old| better(old)) {
                 moved.insert(m.component, m);
             }
         }
         let mut on_path = vec![if movements.target.is_none() { 2 } else { 0 }; model.components.len()];
-        let measured: Vec<bool> = model
-            .component_ids()
-            .map(|id| movements.measured.contains(&id))
-            .collect();
+        let measured: Vec<bool> = model.component_ids().map(|id| movements.measured.contains(&id)).collect();
         for grade in [2, 1] {
             let mut seen = vec![false; model.components.len()];
             let mut work: Vec<ComponentId> = movements.target.into_iter().collect();
@@ -363,7 +365,15 @@ impl<'a> Field<'a> {
             }
         }
         let tier = tier?;
-        Some(Candidate { component, tier, on_path: self.on_path[component.index()], size, signal, bridged: false, evidence })
+        Some(Candidate {
+            component,
+            tier,
+            on_path: self.on_path[component.index()],
+            size,
+            signal,
+            bridged: false,
+            evidence,
+        })
     }
 
     /// A dependency whose own change is a fair share of this one's.
@@ -383,10 +393,8 @@ impl<'a> Field<'a> {
     fn waited_for(&self, callee: ComponentId) -> Option<(usize, f64)> {
         let known: Vec<&Gap> = self.movements.gaps.iter().filter(|g| g.callee == callee).collect();
         // A caller that waits for everybody is itself the one.
-        let long: Vec<&&Gap> = known
-            .iter()
-            .filter(|g| self.is_long(g) && self.waits_for_all(g.caller).is_none())
-            .collect();
+        let long: Vec<&&Gap> =
+            known.iter().filter(|g| self.is_long(g) && self.waits_for_all(g.caller).is_none()).collect();
         if long.is_empty() || long.len() * 2 < known.len() {
             return None;
         }
@@ -501,11 +509,19 @@ fn moved_sentence(name: &str, m: &Movement) -> Evidence {
         "moved",
         format!(
             "{name}: {} went from {:.4} to {:.4} {}, {:.0} times its usual spread{by}",
-            m.signal, m.normal, m.now, m.unit, m.deviation.min(999.0)
+            m.signal,
+            m.normal,
+            m.now,
+            m.unit,
+            m.deviation.min(999.0)
         ),
         format!(
             "{name}：{} 从 {:.4} 变为 {:.4} {}，为平时波动的 {:.0} 倍",
-            m.signal, m.normal, m.now, m.unit, m.deviation.min(999.0)
+            m.signal,
+            m.normal,
+            m.now,
+            m.unit,
+            m.deviation.min(999.0)
         ),
     )
 }

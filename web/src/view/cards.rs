@@ -61,6 +61,7 @@ pub(crate) fn culprit_name(board: &Board, culprit: Culprit, lang: Lang) -> Strin
             let title = |id| board.model.component(id).title.get(lang);
             format!("{} → {}", title(dependency.from), title(dependency.to))
         }
+        Culprit::Way { .. } | Culprit::Label(_) | Culprit::MonitorSight(_) => culprit.name(&board.model),
         other => other
             .component(&board.model)
             .map_or_else(String::new, |id| board.model.component(id).title.get(lang).to_owned()),
@@ -70,7 +71,8 @@ pub(crate) fn culprit_name(board: &Board, culprit: Culprit, lang: Lang) -> Strin
 pub(crate) fn is_root(board: &Board, id: ComponentId) -> bool {
     // A broken edge is nobody's own fault: its dependant is affected, and the wire is lit.
     let broken = |culprit: Culprit| {
-        !matches!(culprit, Culprit::Edge(_)) && culprit.component(&board.model) == Some(id)
+        !matches!(culprit, Culprit::Edge(_) | Culprit::Way { .. })
+            && culprit.component(&board.model) == Some(id)
     };
     board.roots().iter().any(|(_, root)| broken(root.culprit))
 }

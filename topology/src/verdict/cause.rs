@@ -83,6 +83,8 @@ const CONTRADICTION: f64 = 1.0;
 const MAX_CONTRADICTIONS: usize = 4;
 /// And of something that is itself seen to be bad no more than this.
 const MAX_AGAINST_SEEN: f64 = 1.2;
+/// What each bad instance of a place costs whose trouble may be from elsewhere.
+const UNLIKE: f64 = 0.5;
 /// A label needs this share of its instances to be bad.
 const LABEL_SHARE: f64 = 0.6;
 
@@ -346,10 +348,22 @@ fn labels(scene: &Scene<'_>, list: &mut Vec<Cause>) {
         }
         let Some(label) = super::LabelId::find(model, &format!("{key}={value}")) else { continue };
         let green = watched.len() - sick.len();
-        // A host or a zone takes all it carries down at once, with faults that nobody inherits.
-        let own = sick.iter().filter(|id| scene.symptoms[scene.symptom_of[id]].nature == Nature::Own).count();
+        // A host or a zone takes all it carries down at once, with faults that nobody inherits. Others may
+        // have theirs from elsewhere, the more so the more of their kind are bad that do not share the label.
         let place = key != "version";
-        let unlike = if place { (sick.len() - own) as f64 * 0.5 } else { 0.0 };
+        let elsewhere = |id: &InstanceId| {
+            let others = || {
+                let all = model.component(model.instance(*id).component).instance_ids();
+                all.filter(|other| !members.contains(other))
+            };
+            let bad = others().filter(|other| scene.symptom_of.contains_key(other)).count();
+            bad as f64 / others().count().max(1) as f64
+        };
+        let unlike: f64 = sick
+            .iter()
+            .filter(|id| place && scene.symptoms[scene.symptom_of[id]].nature != Nature::Own)
+            .map(|id| UNLIKE * elsewhere(id))
+            .sum();
         let cost = LABEL + green as f64 * 0.7 + unlike.min(3.0);
         let mut cause = Cause::new(Why::Label, vec![Culprit::Label(label)], cost);
         cause.instances = sick.iter().copied().collect();
@@ -360,10 +374,34 @@ fn labels(scene: &Scene<'_>, list: &mut Vec<Cause>) {
         };
         if place && green == 0 && sick.iter().all(blind) {
             let culprit = Culprit::MonitorSight(label);
-            let mut cause = Cause::new(Why::Monitor, vec![culprit], LABEL + 0.8);
+            let cost = match content_with(scene, &sick) {
+                Some(true) => LABEL - 0.4,
+                Some(false) => LABEL + 2.0,
+                None => LABEL + 0.8,
+            };
+            let mut cause = Cause::new(Why::Monitor, vec![culprit], cost);
             cause.instances = sick.into_iter().collect();
             list.push(cause);
         }
+    }
+}
+
+/// What those who need these instances say of them, from outside: all is well, or not; `None` when too few
+/// say anything.
+fn content_with(scene: &Scene<'_>, members: &[InstanceId]) -> Option<bool> {
+    let model = scene.situation.model;
+    let (mut good, mut bad) = (0, 0);
+    for (&(_, on), words) in &scene.words {
+        if !members.iter().any(|id| model.instance(*id).component == on) {
+            continue;
+        }
+        let outside = |id: &&InstanceId| !members.contains(id);
+        bad += words.bad.keys().filter(outside).count();
+        good += words.good.keys().filter(outside).count();
+    }
+    match (good, bad) {
+        (0..3, 0) => None,
+        (good, bad) => Some(bad * 20 <= good),
     }
 }
 
@@ -405,7 +443,7 @@ fn weigh(scene: &Scene<'_>, cause: &mut Cause) {
     cause.contradicted = explain::contradicted(scene, cause);
     let against = CONTRADICTION * cause.contradicted.len().min(MAX_CONTRADICTIONS) as f64;
     // What is seen to be bad is bad, however well its dependants are.
-    let seen = matches!(cause.why, Why::Sick | Why::Way);
+    let seen = matches!(cause.why, Why::Sick | Why::Way | Why::Overload);
     cause.cost += if seen { against.min(MAX_AGAINST_SEEN) } else { against };
     let situation = scene.situation;
 

@@ -215,5 +215,7 @@ pub(super) fn contradicted(scene: &Scene<'_>, cause: &Cause) -> Vec<ComponentId>
         .component_ids()
         .filter(|id| rolled[id.index()].health.severity() >= Health::Impaired.severity())
         .filter(|id| scene.view(*id).proven)
+        // Who overloads another may be well itself.
+        .filter(|id| cause.why != Why::Overload || cause.way.is_none_or(|way| way.from != *id))
         .collect()
 }

@@ -215,6 +215,7 @@ impl<'a> Scene<'a> {
                 views[to.index()].needed_by.push(link(from));
             }
         }
+        single_out(situation, &views, &mut symptoms);
         let mut scene = Self { situation, symptoms, views, words, symptom_of, began };
         scene.find_queue_sides();
         scene.find_overload();
@@ -316,6 +317,29 @@ impl<'a> Scene<'a> {
         ids.filter_map(|id| self.situation.facts(id).slower_by).max_by(f64::total_cmp)
     }
 }
+
+/// One that hangs while the others of its kind answer, if badly: that is not what they have.
+fn single_out(situation: &Situation<'_>, views: &[View], symptoms: &mut [Symptom]) {
+    let hangs = |s: &Symptom| {
+        let facts = situation.facts(s.id);
+        facts.fault.is_some_and(|f| f.kind == FaultKind::Hung)
+            && facts.looks.mute == facts.looks.bad
+            && s.named.is_empty()
+    };
+    for view in views {
+        let (hung, others): (Vec<usize>, Vec<usize>) =
+            view.symptoms.iter().partition(|i| hangs(&symptoms[**i]));
+        let answer = others.iter().filter(|i| !symptoms[**i].named.is_empty() && !symptoms[**i].mute).count();
+        if answer == others.len() && answer >= OTHERS_THAT_ANSWER && hung.len() * 4 <= answer {
+            for i in hung {
+                symptoms[i].nature = Nature::Itself;
+            }
+        }
+    }
+}
+
+/// So many of its kind must answer for one that hangs to stand out.
+const OTHERS_THAT_ANSWER: usize = 3;
 
 fn nature(situation: &Situation<'_>, id: InstanceId, names: bool) -> Nature {
     let facts = situation.facts(id);

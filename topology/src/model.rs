@@ -35,7 +35,7 @@ impl InstanceId {
 }
 
 /// What a whole topology.yaml says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Model {
     /// The platform's name.
     pub name: String,
@@ -82,7 +82,7 @@ pub struct Tier {
 }
 
 /// Something that can be healthy.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Component {
     /// Its name in the file.
     pub name: String,
@@ -172,6 +172,12 @@ pub enum Policy {
     Any,
     /// Kept for a switch-over; carries no traffic.
     Standby,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 impl Policy {

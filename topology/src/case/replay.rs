@@ -8,7 +8,7 @@ use crate::fault::FaultKind;
 use crate::graph::Graph;
 use crate::level::Health;
 use crate::model::{
-    Address, Component, ComponentId, Confirm, Dependency, Instance, InstanceId, Model, Policy, Strength,
+    Address, Component, ComponentId, Dependency, Instance, InstanceId, Model, Policy, Strength,
 };
 use crate::normal::Normal;
 use crate::text::Text;
@@ -82,14 +82,7 @@ impl Platform {
         }
         let policies: BTreeMap<&str, &serde_json::Value> =
             case.graph.components.iter().filter_map(|c| Some((c.id.as_str(), c.policy.as_ref()?))).collect();
-        let mut model = Model {
-            name: case.name.clone(),
-            tiers: Vec::new(),
-            components: Vec::new(),
-            instances: Vec::new(),
-            dependencies: Vec::new(),
-            receivers: Vec::new(),
-        };
+        let mut model = Model { name: case.name.clone(), ..Model::default() };
         let (mut instances, mut components) = (BTreeMap::new(), BTreeMap::new());
         for name in order {
             let id = ComponentId(model.components.len() as u32);
@@ -109,11 +102,8 @@ impl Platform {
                 title: Text::same(name.clone()),
                 policy: policy(policies.get(name.as_str()).copied()),
                 name,
-                tier: None,
                 instances: first..model.instances.len() as u32,
-                probes: Vec::new(),
-                confirm: Confirm::default(),
-                runbook: None,
+                ..Component::default()
             });
         }
         let mut groups: Vec<(ComponentId, String)> = Vec::new();

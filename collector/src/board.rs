@@ -198,20 +198,36 @@ impl Board {
             .collect()
     }
 
-    /// The number (from 1) of the root that explains `component`, or that it is.
+    /// True when `component` is broken itself. The dependant at a broken edge is not: it is affected.
+    pub fn is_root(&self, component: ComponentId) -> bool {
+        self.roots().iter().any(|(_, root)| self.broken_component(root.culprit) == Some(component))
+    }
+
+    /// The number (from 1) of the root that `component` is, else of the one that explains it, else of the
+    /// broken edge that it is the dependant of.
     pub fn number_of(&self, component: ComponentId) -> Option<u32> {
-        let mut base = 0;
-        for incident in &self.open {
-            for (i, root) in incident.verdict.roots.iter().enumerate() {
-                if root.culprit.component(&self.model) == Some(component) {
-                    return Some(base + i as u32 + 1);
-                }
-            }
-            if let Some(affected) = incident.verdict.affected.iter().find(|a| a.component == component) {
-                return Some(base + affected.root as u32 + 1);
-            }
-            base += incident.verdict.roots.len() as u32;
+        let roots = self.roots();
+        let position =
+            |found: &dyn Fn(Culprit) -> bool| roots.iter().position(|(_, root)| found(root.culprit));
+        let itself = position(&|culprit| self.broken_component(culprit) == Some(component));
+        let explained = || {
+            let mut base = 0;
+            self.open.iter().find_map(|incident| {
+                let affected = incident.verdict.affected.iter().find(|a| a.component == component);
+                let place = affected.map(|affected| base + affected.root);
+                base += incident.verdict.roots.len();
+                place
+            })
+        };
+        let at_the_edge = || position(&|culprit| culprit.component(&self.model) == Some(component));
+        itself.or_else(explained).or_else(at_the_edge).map(|place| place as u32 + 1)
+    }
+
+    /// The component that a root says is broken; none for a way.
+    fn broken_component(&self, culprit: Culprit) -> Option<ComponentId> {
+        match culprit {
+            Culprit::Edge(_) => None,
+            other => other.component(&self.model),
         }
-        None
     }
 }

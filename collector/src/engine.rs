@@ -10,7 +10,7 @@ use probes::observation::{Observation, Outcome, Witness};
 use topology::fault::FaultKind;
 use topology::graph::Graph;
 use topology::level::Health;
-use topology::model::{Component, ComponentId, Confirm, InstanceId, Model, Probe};
+use topology::model::{Component, Confirm, InstanceId, Model, Probe};
 use topology::rollup::{self, RolledUp};
 use topology::verdict::{InstanceFacts, Onset, Situation, Verdict, WitnessFact, solve};
 
@@ -20,6 +20,8 @@ use crate::compose;
 use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
 use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
+use crate::names::Names;
+use crate::recent::{Interned, Now, Recent};
 use crate::store::{ConfirmedRecord, Restored};
 
 /// How soon a suspicion is looked at again.
@@ -49,6 +51,8 @@ pub(crate) struct JobState {
     /// What the last unhealthy look said of others. While that level stands these are its reasons, also when
     /// a first good answer has come since.
     pub(crate) blame: Vec<Witness>,
+    /// Its last minutes.
+    pub(crate) recent: Recent,
 }
 
 impl JobState {
@@ -90,6 +94,7 @@ pub type NewId = Arc<dyn Fn(Timestamp) -> String + Send + Sync>;
 pub struct Engine {
     pub(crate) model: Arc<Model>,
     pub(crate) graph: Arc<Graph>,
+    pub(crate) names: Names,
     pub(crate) jobs: Vec<Job>,
     pub(crate) states: Vec<JobState>,
     /// The jobs of each instance.
@@ -102,6 +107,8 @@ pub struct Engine {
     pub(crate) kept_since: BTreeMap<String, (String, Timestamp)>,
     /// Jobs whose confirmed state has changed since it was last asked for.
     newly_confirmed: BTreeSet<JobId>,
+    /// The names in what is kept of the recent past.
+    pub(crate) interned: Interned,
     new_id: NewId,
     sequence: u64,
     local_errors: u64,
@@ -121,11 +128,17 @@ impl Engine {
         }
         let states = jobs
             .iter()
-            .map(|_| JobState { tracker: Tracker::new(now), latest: None, blame: Vec::new() })
+            .map(|_| JobState {
+                tracker: Tracker::new(now),
+                latest: None,
+                blame: Vec::new(),
+                recent: Recent::default(),
+            })
             .collect();
         let instance_since = vec![(Health::Unknown, now); model.instances.len()];
         let component_since = vec![(Health::Unknown, now); model.components.len()];
         Self {
+            names: Names::of(&model),
             model,
             graph,
             jobs,
@@ -136,6 +149,7 @@ impl Engine {
             component_since,
             kept_since: BTreeMap::new(),
             newly_confirmed: BTreeSet::new(),
+            interned: Interned::default(),
             new_id,
             sequence: first_sequence,
             local_errors: 0,
@@ -213,6 +227,13 @@ impl Engine {
         let confirm = self.confirm(instance);
         let interval = self.interval(job);
         let state = &mut self.states[job];
+        let none = BTreeMap::new();
+        let signals = match &observation.outcome {
+            Outcome::Answer(answer) => &answer.signals,
+            _ => &none,
+        };
+        let look = Now { at, took: observation.took, judged: &judged, witnesses: &observation.witnesses };
+        state.recent.push(look, signals, |name| self.names.node(name).is_some(), &mut self.interned);
         if judged.health.is_unhealthy() {
             state.blame.clone_from(&observation.witnesses);
         }
@@ -268,6 +289,7 @@ impl Engine {
         for (job, state) in self.jobs.iter().zip(&mut self.states) {
             let interval = state.tracker.interval(job.probe.interval);
             any |= state.tracker.expire(now, interval);
+            state.recent.prune(now);
         }
         any
     }
@@ -396,10 +418,6 @@ impl Engine {
 
     /// The fresh words of dependants, by the names the file has.
     fn witnesses(&self, now: Timestamp) -> Vec<WitnessFact> {
-        let components: BTreeMap<&str, ComponentId> =
-            self.model.component_ids().map(|id| (self.model.component(id).name.as_str(), id)).collect();
-        let instances: BTreeMap<&str, InstanceId> =
-            self.model.instance_ids().map(|id| (self.model.instance(id).name.as_str(), id)).collect();
         let mut facts = Vec::new();
         for (job, state) in self.jobs.iter().zip(&self.states) {
             let Some(latest) = &state.latest else { continue };
@@ -407,10 +425,10 @@ impl Engine {
                 continue;
             }
             for witness in state.witnesses() {
-                let on_instance = instances.get(witness.on.as_str()).copied();
-                let on = components
-                    .get(witness.on.as_str())
-                    .copied()
+                let on_instance = self.names.instance(&witness.on);
+                let on = self
+                    .names
+                    .component(&witness.on)
                     .or_else(|| on_instance.map(|id| self.model.instance(id).component));
                 if let Some(on) = on {
                     facts.push(WitnessFact {

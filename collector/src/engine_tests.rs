@@ -5,6 +5,7 @@ use crate::announce::Event;
 use crate::incidents::What;
 use crate::testkit;
 use topology::level::Level;
+use topology::model::ComponentId;
 
 const PLATFORM: &str = "
     gateway x2 -> miniapp
@@ -227,6 +228,10 @@ fn whoever_stays_broken_after_the_cause_recovered_is_blamed_in_the_end() {
     play.broken.retain(|name, _| name.starts_with("member-") && name != "member-db-1");
     play.rounds(12);
     assert_eq!(play.roots(), ["member -> member-db"]);
+    // Its dependant is affected by the way, and broken in nothing itself.
+    let member = play.board.model.component_by_name("member").unwrap();
+    assert!(!play.board.is_root(member));
+    assert_eq!(play.board.number_of(member), Some(1));
 }
 
 #[test]

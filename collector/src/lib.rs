@@ -12,6 +12,8 @@ pub mod incident;
 pub mod incidents;
 pub mod journal;
 pub mod judge;
+mod names;
+pub mod recent;
 pub mod report;
 pub mod run;
 pub mod schedule;

@@ -16,6 +16,7 @@ use topology::model::Model;
 
 use crate::incident::Incident;
 use crate::incidents::Kept;
+use crate::names::Names;
 
 pub use record::ConfirmedRecord;
 pub use rows::OutboxRow;
@@ -132,16 +133,17 @@ impl Store {
     /// When the database fails or holds what cannot be read.
     pub async fn restore(&self, model: &Model) -> Result<Restored, StoreError> {
         let mut restored = Restored::default();
+        let names = Names::of(model);
         for row in sqlx::query("SELECT body FROM incidents WHERE state = 'open' ORDER BY opened_ms")
             .fetch_all(&self.pool)
             .await?
         {
-            restored.open.push(record::read(model, row.try_get::<&str, _>(0)?)?);
+            restored.open.push(record::read(&names, row.try_get::<&str, _>(0)?)?);
         }
         let resolved =
             "SELECT body FROM incidents WHERE state = 'resolved' ORDER BY resolved_ms DESC LIMIT 50";
         for row in sqlx::query(resolved).fetch_all(&self.pool).await? {
-            restored.resolved.push(record::read(model, row.try_get::<&str, _>(0)?)?.incident);
+            restored.resolved.push(record::read(&names, row.try_get::<&str, _>(0)?)?.incident);
         }
         for row in sqlx::query("SELECT name, level, since_ms FROM nodes").fetch_all(&self.pool).await? {
             restored.nodes.push(NodeLevel {

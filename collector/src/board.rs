@@ -12,6 +12,7 @@ use topology::model::{ComponentId, InstanceId, Model};
 use topology::text::Text;
 use topology::verdict::Culprit;
 
+use crate::changes::ChangeNote;
 use crate::incident::Incident;
 
 /// Everything a reader may want to know, as of one moment. Readers hold an `Arc` of it and never lock
@@ -40,6 +41,8 @@ pub struct Board {
     pub resolved: Vec<Arc<Incident>>,
     /// The worst component's level: red, yellow, unknown, green.
     pub level: Level,
+    /// What was changed out there lately, oldest first.
+    pub changes: Arc<Vec<ChangeNote>>,
     /// What a person would say of it all.
     pub sentence: Text,
     /// The second line: what to do, or what is not broken.
@@ -59,6 +62,35 @@ pub struct MonitorState {
     pub seen: usize,
     /// What is wrong with its storage, if something is.
     pub storage: Option<String>,
+    /// When the file in force was read.
+    pub file_read_at: Option<Timestamp>,
+    /// The file has been changed since, and cannot be used as it is.
+    pub file_trouble: Option<Arc<FileTrouble>>,
+}
+
+/// A topology file that cannot be used; the one read before stays in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileTrouble {
+    /// When it was read.
+    pub at: Timestamp,
+    /// Its name, without directories.
+    pub file: String,
+    /// What is wrong, one finding a line, the first ones.
+    pub lines: Vec<String>,
+    /// Findings beyond those.
+    pub more: usize,
+}
+
+impl FileTrouble {
+    /// Findings that are kept.
+    const MOST: usize = 10;
+
+    /// `lines` are all findings.
+    pub fn new(at: Timestamp, file: String, mut lines: Vec<String>) -> Self {
+        let more = lines.len().saturating_sub(Self::MOST);
+        lines.truncate(Self::MOST);
+        Self { at, file, lines, more }
+    }
 }
 
 /// One instance.

@@ -15,6 +15,7 @@ use topology::rollup::{self, RolledUp};
 use topology::verdict::{InstanceFacts, Onset, Situation, Verdict, WitnessFact, solve};
 
 use crate::board::{Board, MonitorState};
+use crate::changes::{ChangeNote, Changes};
 use crate::clock::{between, seconds};
 use crate::compose;
 use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
@@ -56,6 +57,11 @@ pub(crate) struct JobState {
 }
 
 impl JobState {
+    /// Nothing known yet.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { tracker: Tracker::new(now), latest: None, blame: Vec::new(), recent: Recent::default() }
+    }
+
     /// The witnesses that go with the confirmed level.
     pub(crate) fn witnesses(&self) -> &[Witness] {
         if self.tracker.confirmed.health.is_unhealthy() {
@@ -106,7 +112,9 @@ pub struct Engine {
     /// Levels and since of components before a restart, until they are known again.
     pub(crate) kept_since: BTreeMap<String, (String, Timestamp)>,
     /// Jobs whose confirmed state has changed since it was last asked for.
-    newly_confirmed: BTreeSet<JobId>,
+    pub(crate) newly_confirmed: BTreeSet<JobId>,
+    /// What was changed out there lately.
+    pub(crate) changes: Changes,
     /// The names in what is kept of the recent past.
     pub(crate) interned: Interned,
     new_id: NewId,
@@ -118,23 +126,8 @@ impl Engine {
     /// An engine that knows nothing yet. `new_id` makes incident ids.
     pub fn new(model: Arc<Model>, now: Timestamp, first_sequence: u64, new_id: NewId) -> Self {
         let graph = Arc::new(Graph::new(&model));
-        let mut jobs = Vec::new();
-        let mut jobs_of = Vec::with_capacity(model.instances.len());
-        for id in model.instance_ids() {
-            let component = model.component(model.instance(id).component);
-            let first = jobs.len();
-            jobs.extend(component.probes.iter().map(|probe| Job { instance: id, probe: Arc::clone(probe) }));
-            jobs_of.push((first..jobs.len()).collect());
-        }
-        let states = jobs
-            .iter()
-            .map(|_| JobState {
-                tracker: Tracker::new(now),
-                latest: None,
-                blame: Vec::new(),
-                recent: Recent::default(),
-            })
-            .collect();
+        let (jobs, jobs_of) = jobs_of(&model);
+        let states = jobs.iter().map(|_| JobState::new(now)).collect();
         let instance_since = vec![(Health::Unknown, now); model.instances.len()];
         let component_since = vec![(Health::Unknown, now); model.components.len()];
         Self {
@@ -149,6 +142,7 @@ impl Engine {
             component_since,
             kept_since: BTreeMap::new(),
             newly_confirmed: BTreeSet::new(),
+            changes: Changes::default(),
             interned: Interned::default(),
             new_id,
             sequence: first_sequence,
@@ -156,8 +150,9 @@ impl Engine {
         }
     }
 
-    /// Goes on from what a database kept.
-    pub fn restore(&mut self, restored: Restored) {
+    /// Goes on at `now` from what a database kept.
+    pub fn restore(&mut self, restored: Restored, now: Timestamp) {
+        self.changes = Changes::restore(restored.changes, now);
         self.incidents = Incidents::restore(restored.open, restored.resolved);
         for node in restored.nodes {
             if let Ok(since) = Timestamp::from_millisecond(node.since_ms) {
@@ -187,6 +182,11 @@ impl Engine {
                 (instance, probe, ConfirmedRecord::of(&self.states[job].tracker))
             })
             .collect()
+    }
+
+    /// Notes that something was changed out there; false when that is known already.
+    pub fn note_change(&mut self, note: ChangeNote, now: Timestamp) -> bool {
+        self.changes.add(note, now)
     }
 
     /// The file in force.
@@ -286,6 +286,7 @@ impl Engine {
     /// Lets levels go that nobody has renewed; true when one went.
     pub fn expire(&mut self, now: Timestamp) -> bool {
         let mut any = false;
+        self.changes.prune(now);
         for (job, state) in self.jobs.iter().zip(&mut self.states) {
             let interval = state.tracker.interval(job.probe.interval);
             any |= state.tracker.expire(now, interval);
@@ -456,6 +457,7 @@ impl Engine {
         // Taken out for the step, which only reads the rest of the engine.
         let mut incidents = std::mem::take(&mut self.incidents);
         let onset_of = |culprit| self.onset_of(culprit);
+        let noted = self.changes.list();
         let present = Present {
             model: &self.model,
             verdict,
@@ -464,6 +466,7 @@ impl Engine {
             onset_of: &onset_of,
             now,
             grace: longest * STALE_AFTER + Duration::from_secs(3),
+            changes: &noted,
         };
         let changes = incidents.step(&present, &*self.new_id);
         self.incidents = incidents;
@@ -490,6 +493,19 @@ impl Engine {
             Culprit::Monitor => None,
         }
     }
+}
+
+/// The jobs of a topology, and those of each instance.
+pub(crate) fn jobs_of(model: &Model) -> (Vec<Job>, Vec<Vec<JobId>>) {
+    let mut jobs = Vec::new();
+    let mut jobs_of = Vec::with_capacity(model.instances.len());
+    for id in model.instance_ids() {
+        let component = model.component(model.instance(id).component);
+        let first = jobs.len();
+        jobs.extend(component.probes.iter().map(|probe| Job { instance: id, probe: Arc::clone(probe) }));
+        jobs_of.push((first..jobs.len()).collect());
+    }
+    (jobs, jobs_of)
 }
 
 fn latest(started: Timestamp, at: Timestamp, observation: Observation) -> Latest {

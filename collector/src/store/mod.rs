@@ -9,16 +9,19 @@ mod write;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, Row};
 use topology::model::Model;
 
+use crate::changes::{ChangeNote, MAX_KEPT};
 use crate::incident::Incident;
 use crate::incidents::Kept;
 use crate::names::Names;
 
 pub use record::ConfirmedRecord;
+pub(crate) use record::carry_over;
 pub use rows::OutboxRow;
 pub use write::{Batch, LevelChange, NodeLevel};
 
@@ -43,8 +46,10 @@ pub enum StoreError {
 }
 
 /// The migrations, oldest first: version, name, text.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "history", include_str!("../../migrations/0001_history.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "history", include_str!("../../migrations/0001_history.sql")),
+    (2, "changes", include_str!("../../migrations/0002_changes.sql")),
+];
 
 /// Connections at once: one writes, one delivers, one reads.
 const CONNECTIONS: u32 = 3;
@@ -68,6 +73,8 @@ pub struct Restored {
     pub nodes: Vec<NodeLevel>,
     /// Confirmed states by instance and probe kind.
     pub confirmed: Vec<(String, String, ConfirmedRecord)>,
+    /// The latest changes out there.
+    pub changes: Vec<ChangeNote>,
 }
 
 impl Store {
@@ -155,6 +162,18 @@ impl Store {
         for row in sqlx::query("SELECT instance, probe, detail FROM confirmed").fetch_all(&self.pool).await? {
             let detail = serde_json::from_str(row.try_get::<&str, _>(2)?)?;
             restored.confirmed.push((row.try_get(0)?, row.try_get(1)?, detail));
+        }
+        let changes = "SELECT at_ms, node, what, by_whom, link FROM changes ORDER BY at_ms DESC LIMIT $1";
+        for row in sqlx::query(changes).bind(MAX_KEPT as i64).fetch_all(&self.pool).await? {
+            // A time that no calendar has was not written here.
+            let Ok(at) = Timestamp::from_millisecond(row.try_get(0)?) else { continue };
+            restored.changes.push(ChangeNote {
+                at,
+                node: row.try_get(1)?,
+                what: row.try_get(2)?,
+                by: row.try_get(3)?,
+                link: row.try_get(4)?,
+            });
         }
         Ok(restored)
     }

@@ -210,8 +210,10 @@ fn back(names: &Names, record: IncidentRecord) -> Kept {
     let roots: Vec<Option<Suspect>> = record.roots.into_iter().map(|s| suspect_back(names, s)).collect();
     // A root that is gone changes the numbers of those behind it.
     let number = |old: usize| roots.get(old)?.as_ref().map(|_| roots[..old].iter().flatten().count());
+    let orphaned = roots.iter().all(Option::is_none);
     let affected = record.affected.into_iter().filter_map(|a| {
-        let root = number(a.root)?;
+        // Without any root the affected stay: they tell which outage it was.
+        let root = number(a.root).or(orphaned.then_some(0))?;
         Some(Affected {
             component: names.component(&a.component)?,
             health: health_of(&a.health),

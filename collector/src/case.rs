@@ -364,12 +364,11 @@ fn unit(spec: Option<&SignalSpec>, signal: &str) -> &'static str {
     match spec.map(|spec| spec.unit) {
         Some(Unit::Seconds) => "s",
         Some(Unit::Bytes) => "B",
-        Some(Unit::Ratio | Unit::Truth) => "1",
         Some(Unit::Count) => "count",
         None if bare.ends_with("_seconds") => "s",
         None if bare.ends_with("_bytes") => "B",
         None if bare.ends_with("_total") => "count",
-        None => "1",
+        Some(Unit::Ratio | Unit::Truth) | None => "1",
     }
 }
 

@@ -111,7 +111,7 @@ fn what_is_over_can_be_recorded_while_it_is_remembered() {
     assert!(over["incident"]["to"].as_f64() < Some(93.0));
     play.rounds(400);
     let recording = play.engine.recording(play.now);
-    assert!(matches!(recording.case(Duration::from_secs(60), Some(&id)), Err(NoCase::Forgotten { .. })));
+    assert!(matches!(recording.case(Duration::from_mins(1), Some(&id)), Err(NoCase::Forgotten { .. })));
     let quiet = case(&play, 60, None);
     assert_eq!(quiet["incident"]["from"], quiet["incident"]["to"]);
 }

@@ -187,15 +187,11 @@ impl Recent {
     }
 
     fn measured(&mut self, name: u16, at: Moment, value: f32) {
-        let series = match self.series.iter_mut().position(|series| series.name == name) {
-            Some(place) => &mut self.series[place],
-            None => {
-                self.series.push(Series { name, points: VecDeque::new() });
-                let last = self.series.len() - 1;
-                &mut self.series[last]
-            }
-        };
-        let points = &mut series.points;
+        let place = self.series.iter().position(|series| series.name == name).unwrap_or_else(|| {
+            self.series.push(Series { name, points: VecDeque::new() });
+            self.series.len() - 1
+        });
+        let points = &mut self.series[place].points;
         if let Some((then, last)) = points.back()
             && (value - last).abs() <= last.abs() * SAME
             && then.to(at) < SIGNAL_EVERY

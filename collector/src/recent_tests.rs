@@ -127,10 +127,10 @@ proptest! {
     #[test]
     fn a_series_is_bounded_ordered_and_current(values in prop::collection::vec(0.0..1e6_f64, 1..500)) {
         let mut past = Past::new();
-        for (i, value) in values.iter().enumerate() {
-            past.look(i as i64 * 500, &Judged::green(), &[("x_total", *value)], &[]);
+        for (i, value) in (0..).zip(&values) {
+            past.look(i * 500, &Judged::green(), &[("x_total", *value)], &[]);
         }
-        let points = past.signal("x_total", values.len() as i64 * 500);
+        let points = past.signal("x_total", i64::try_from(values.len()).unwrap() * 500);
         prop_assert!(points.len() <= MAX_POINTS);
         prop_assert!(points.windows(2).all(|two| two[0].0 < two[1].0));
         let (newest, last) = (f64::from(points.last().unwrap().1), *values.last().unwrap());

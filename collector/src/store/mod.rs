@@ -164,7 +164,11 @@ impl Store {
             restored.confirmed.push((row.try_get(0)?, row.try_get(1)?, detail));
         }
         let changes = "SELECT at_ms, node, what, by_whom, link FROM changes ORDER BY at_ms DESC LIMIT $1";
-        for row in sqlx::query(changes).bind(MAX_KEPT as i64).fetch_all(&self.pool).await? {
+        for row in sqlx::query(changes)
+            .bind(i64::try_from(MAX_KEPT).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?
+        {
             // A time that no calendar has was not written here.
             let Ok(at) = Timestamp::from_millisecond(row.try_get(0)?) else { continue };
             restored.changes.push(ChangeNote {

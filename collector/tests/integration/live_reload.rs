@@ -96,7 +96,7 @@ impl Running {
             if what(&board) {
                 return board;
             }
-            let changed = tokio::time::timeout(Duration::from_secs(60), self.boards.changed());
+            let changed = tokio::time::timeout(Duration::from_mins(1), self.boards.changed());
             changed.await.expect("a board within a minute").expect("the collector runs");
         }
     }

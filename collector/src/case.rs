@@ -22,8 +22,9 @@ use crate::names::Names;
 use crate::recent::{Recent, WINDOW};
 use crate::report::time;
 
-/// Observations of a case, at most: those of nodes that were well all the time are thinned.
-pub const MAX_OBSERVATIONS: usize = 200_000;
+/// Observations of a case, roughly, and as many points and words of witnesses: where there are more, those of
+/// nodes that were well all the time are thinned.
+pub const MAX_ENTRIES: usize = 200_000;
 
 /// The engine's memory at one moment.
 #[derive(Debug)]
@@ -238,14 +239,11 @@ impl Recording {
     }
 
     fn observations(&self, scale: &Scale, cleaner: &Cleaner) -> Vec<CaseObservation> {
-        let of = |recent: &Recent| recent.looks(self.at).filter(|look| scale.has(look.at)).count();
-        let total: usize = self.jobs.iter().map(|(_, recent)| of(recent)).sum();
-        let every = total.div_ceil(MAX_OBSERVATIONS).max(1);
-        let mut all = Vec::with_capacity(total.min(MAX_OBSERVATIONS));
-        for (job, recent) in &self.jobs {
+        let inside = |recent: &Recent| recent.looks(self.at).filter(|look| scale.has(look.at)).count();
+        let steps = self.steps(inside);
+        let mut all = Vec::new();
+        for ((job, recent), step) in self.jobs.iter().zip(steps) {
             let node = self.name_of(job.instance);
-            let well = recent.looks(self.at).all(|look| look.health == Health::Green);
-            let step = if well { every } else { 1 };
             for look in recent.looks(self.at).filter(|look| scale.has(look.at)).step_by(step) {
                 let bad = look.health != Health::Green;
                 all.push(CaseObservation {
@@ -263,13 +261,30 @@ impl Recording {
         all
     }
 
+    /// Every how many of the `count` entries of each job one is taken: of jobs that saw trouble every one (while
+    /// there is room even for that), of the others as many as there is room for.
+    fn steps(&self, count: impl Fn(&Recent) -> usize) -> Vec<usize> {
+        let well = |recent: &Recent| recent.looks(self.at).all(|look| look.health == Health::Green);
+        let counts: Vec<(bool, usize)> =
+            self.jobs.iter().map(|(_, recent)| (well(recent), count(recent))).collect();
+        let sum = |wanted| counts.iter().filter(|(w, _)| *w == wanted).map(|(_, n)| n).sum::<usize>();
+        let troubled = sum(false).div_ceil(MAX_ENTRIES).max(1);
+        let room = MAX_ENTRIES.saturating_sub(sum(false)).max(self.jobs.len()).max(1);
+        let calm = sum(true).div_ceil(room).max(1);
+        counts.into_iter().map(|(well, _)| if well { calm } else { troubled }).collect()
+    }
+
     fn series(&self, scale: &Scale) -> Vec<CaseSeries> {
+        let inside = |recent: &Recent| {
+            recent.series(self.at).map(|(_, points)| points.filter(|(at, _)| scale.has(*at)).count()).sum()
+        };
         let mut all = Vec::new();
-        for (job, recent) in &self.jobs {
+        for ((job, recent), step) in self.jobs.iter().zip(self.steps(inside)) {
             for (place, points) in recent.series(self.at) {
                 let Some(signal) = self.names.get(usize::from(place)) else { continue };
                 let points: Vec<(f64, f64)> = points
                     .filter(|(at, _)| scale.has(*at))
+                    .step_by(step)
                     .map(|(at, value)| (scale.seconds(at), shortest(value)))
                     .collect();
                 if points.is_empty() {
@@ -292,9 +307,10 @@ impl Recording {
     }
 
     fn witnesses(&self, scale: &Scale, names: &Names, cleaner: &Cleaner) -> Vec<CaseWitness> {
+        let inside = |recent: &Recent| recent.said(self.at).filter(|said| scale.has(said.at)).count();
         let mut all = Vec::new();
-        for (job, recent) in &self.jobs {
-            for said in recent.said(self.at).filter(|said| scale.has(said.at)) {
+        for ((job, recent), step) in self.jobs.iter().zip(self.steps(inside)) {
+            for said in recent.said(self.at).filter(|said| scale.has(said.at)).step_by(step) {
                 // A reload may have taken the node away.
                 let on = self.names.get(usize::from(said.on)).filter(|on| names.node(on).is_some());
                 let Some(on) = on else { continue };

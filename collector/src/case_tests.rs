@@ -115,3 +115,19 @@ fn what_is_over_can_be_recorded_while_it_is_remembered() {
     let quiet = case(&play, 60, None);
     assert_eq!(quiet["incident"]["from"], quiet["incident"]["to"]);
 }
+
+#[test]
+fn a_large_platform_is_thinned_where_it_was_well() {
+    let mut play = Play::new("db\nweb x900 -> db");
+    play.break_it("db-1", testkit::fault(FaultKind::Refused, ""));
+    play.rounds(250);
+    let case = case(&play, 900, None);
+    let observations = case["observations"].as_array().unwrap();
+    let of = |node: &str| observations.iter().filter(|o| o["node"] == node).count();
+    assert!(
+        observations.len() <= MAX_ENTRIES && observations.len() > MAX_ENTRIES / 4,
+        "{}",
+        observations.len()
+    );
+    assert_eq!((of("db-1"), of("web-1")), (252, 126));
+}

@@ -21,6 +21,7 @@ use topology::model::Model;
 use web::api::{Finding, Reload, ReloadDone, ReloadOutcome};
 
 use crate::load;
+use crate::scrub::Scrub;
 use crate::serve::raise_file_limit;
 
 /// From one look at the file to the next.
@@ -38,10 +39,20 @@ pub(crate) struct Follower {
     deliveries: Deliveries,
     requests: mpsc::Receiver<Request>,
     hangup: Signal,
-    /// The file as it was when it was last read.
-    read: Print,
-    /// The file as it was at the last look, where that is another one.
-    seen: Option<Print>,
+    /// The files as they were when they were last read.
+    read: Vec<Print>,
+    /// The files as they were at the last look, where that is another state.
+    seen: Option<Vec<Print>>,
+}
+
+/// All files that the topology is read from: what is looked at for changes, and for what must not be shown.
+fn files(file: &Path) -> Vec<PathBuf> {
+    vec![file.to_owned()]
+}
+
+/// How the files of the topology look now.
+pub(crate) fn prints(file: &Path) -> Vec<Print> {
+    files(file).iter().map(|file| Print::of(file)).collect()
 }
 
 /// What tells that a file is another one.
@@ -55,7 +66,7 @@ pub(crate) enum Print {
 
 impl Print {
     /// Of the file that `path` leads to now.
-    pub(crate) fn of(path: &Path) -> Self {
+    fn of(path: &Path) -> Self {
         match std::fs::metadata(path) {
             Ok(meta) => Self::There {
                 written: (meta.mtime(), meta.mtime_nsec()),
@@ -71,7 +82,7 @@ impl Follower {
     /// A follower of `file`, which looked like `read` before it was read, and the way to ask it for a reload.
     pub(crate) fn new(
         file: PathBuf,
-        read: Print,
+        read: Vec<Print>,
         control: Control,
         deliveries: Deliveries,
         hangup: Signal,
@@ -111,10 +122,10 @@ impl Follower {
 
     async fn look(&mut self) {
         let file = self.file.clone();
-        let Ok(now) = tokio::task::spawn_blocking(move || Print::of(&file)).await else { return };
+        let Ok(now) = tokio::task::spawn_blocking(move || prints(&file)).await else { return };
         if now == self.read {
             self.seen = None;
-        } else if self.seen == Some(now) {
+        } else if self.seen.as_ref() == Some(&now) {
             drop(self.reload("the file has changed").await);
         } else {
             self.seen = Some(now);
@@ -123,15 +134,22 @@ impl Follower {
 
     async fn reload(&mut self, why: &'static str) -> ReloadOutcome {
         let file = self.file.clone();
-        let read = move || (Print::of(&file), load::load(&file));
-        let (print, loaded) = match tokio::task::spawn_blocking(read).await {
+        let read = move || {
+            let prints = prints(&file);
+            let loaded = load::load(&file);
+            (
+                prints,
+                loaded.map_err(|found| scrubbed(&file, found)).map(|(m, found)| (m, scrubbed(&file, found))),
+            )
+        };
+        let (prints, loaded) = match tokio::task::spawn_blocking(read).await {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(%error, "reading the topology file failed");
                 return ReloadOutcome::Failed("reading the topology file failed".to_owned());
             }
         };
-        (self.read, self.seen) = (print, None);
+        (self.read, self.seen) = (prints, None);
         match loaded {
             Ok((model, warnings)) => self.put_in_force(model, &warnings, why).await,
             Err(diagnostics) => self.broken(&diagnostics, why).await,
@@ -213,6 +231,18 @@ impl Follower {
         };
         diagnostics.iter().map(finding).collect()
     }
+}
+
+/// Findings without what the file takes from elsewhere: they are shown to whoever sees the page.
+fn scrubbed(file: &Path, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    if !found.is_empty() {
+        let scrub = Scrub::of(&files(file));
+        for diagnostic in &mut found {
+            diagnostic.message = scrub.clean(&diagnostic.message);
+            diagnostic.help = diagnostic.help.as_deref().map(|help| scrub.clean(help));
+        }
+    }
+    found
 }
 
 #[cfg(test)]

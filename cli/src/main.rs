@@ -15,6 +15,7 @@ mod output;
 mod probe;
 mod record;
 mod reload;
+mod scrub;
 mod serve;
 mod token;
 mod why;

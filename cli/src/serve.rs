@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::args::ServeArgs;
 use crate::exit::{Exit, fail};
-use crate::follow::{Follower, Print};
+use crate::follow::{self, Follower};
 use crate::load;
 use crate::output;
 use crate::token;
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let token = token::token(args.token_file.as_deref())?;
     // From here on SIGHUP means a reload, not the end.
     let hangup = signal(SignalKind::hangup())?;
-    let print = Print::of(&args.config);
+    let prints = follow::prints(&args.config);
     let (model, warnings) = match load::load(&args.config) {
         Ok(good) => good,
         Err(diagnostics) => {
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let (collector, boards) =
         Collector::new(model, Arc::new(prober), clock, collector::new_incident_id(), kept, Some(journal));
     let control = collector.control();
-    let (follower, reload) = Follower::new(args.config, print, control.clone(), deliveries, hangup);
+    let (follower, reload) = Follower::new(args.config, prints, control.clone(), deliveries, hangup);
     tasks.spawn(follower.run(shutdown.clone()));
     let collecting = tokio::spawn(collector.run(shutdown.clone()));
     if token.is_none() && !address.ip().is_loopback() {

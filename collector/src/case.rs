@@ -14,7 +14,7 @@ use topology::kind::{Bad, KindSpec, SignalSpec, Unit};
 use topology::level::Health;
 use topology::model::{InstanceId, Model, NodeId, Policy};
 
-use crate::changes::ChangeNote;
+use crate::changes::{BEFORE_ONSET, ChangeNote, ChangeOn};
 use crate::clock::between;
 use crate::engine::{Engine, Job};
 use crate::incident::Incident;
@@ -330,7 +330,10 @@ impl Recording {
     /// Changes count before the looks begin as well: up to half an hour before.
     fn changes(&self, scale: &Scale) -> Vec<CaseChange> {
         let inside = |note: &&ChangeNote| {
-            note.at <= scale.to && between(note.at, scale.from) <= crate::changes::BEFORE_ONSET
+            // What the file no longer has is in no graph.
+            note.at <= scale.to
+                && between(note.at, scale.from) <= BEFORE_ONSET
+                && ChangeOn::find(&self.model, &note.node).is_ok()
         };
         self.changes
             .iter()

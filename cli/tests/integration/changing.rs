@@ -91,11 +91,16 @@ fn a_reload_in_an_outage_keeps_the_incident_and_a_broken_file_changes_nothing() 
     let since = serve.ask(&["health", "db-1"]).unwrap()["since"].clone();
 
     // Broken, twice over: both mistakes are told, and nothing has changed.
-    put(dir.path(), "components:\n  web: { instnces: [\"127.0.0.1:1\"] }\n  db: { depends_on: [wep] }\n");
+    std::fs::write(dir.path().join("password"), "hunter2hunter2").unwrap();
+    put(
+        dir.path(),
+        "components:\n  web: { instnces: [\"127.0.0.1:1\"] }\n  db: { instances: [\"${file:password}\"], depends_on: [wep] }\n",
+    );
     let output = serve.command(&["reload"]);
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("topology.yaml:2:10: error: ") && said.contains("instnces"), "{said}");
+    assert!(said.contains("`${file:password}` is not `host:port`"), "{said}");
     assert!(said.contains("wep") && said.contains("the one before stays in force"), "{said}");
     assert_eq!(serve.names(), ["web", "db"]);
     let health = json(&serve.url, "/healthz");
@@ -103,6 +108,14 @@ fn a_reload_in_an_outage_keeps_the_incident_and_a_broken_file_changes_nothing() 
     assert!(health["topology"]["problems"].as_array().unwrap().len() >= 2, "{health}");
     assert!(get(&serve.url, "/?lang=en").contains("topology.yaml is broken"));
     assert!(Serve::log(dir.path()).contains("the one before stays in force"));
+    let everything = [
+        Serve::log(dir.path()),
+        health.to_string(),
+        said,
+        get(&serve.url, "/"),
+        stdout(&serve.command(&["reload", "--json"])),
+    ];
+    assert!(everything.iter().all(|text| !text.contains("hunter2")));
     assert_eq!(serve.open_incident().unwrap()["id"], before["id"]);
 
     // Good, in another order and with one more.

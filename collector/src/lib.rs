@@ -1,6 +1,7 @@
 //! Schedules probes, confirms levels, keeps the board, history and incidents.
 #![warn(missing_docs)]
 
+mod addresses;
 pub mod alert;
 pub mod announce;
 pub mod board;

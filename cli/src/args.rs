@@ -23,9 +23,15 @@ Examples:
   topowatch health --once              the same without a server: looks at everything itself
   topowatch probe redis://10.0.0.1:6379
   topowatch why                        what is really broken, and why we say so
+  topowatch change order-service \"release 1.2\"
+  topowatch record -o outage.json.gz   the last minutes, to be replayed
 
 Exit status: 0 green or done, 1 yellow or failed, 2 red or a broken file, 3 unknown or no answer,
 64 a command line that makes no sense.";
+
+const SERVER_TOKEN: &str = "Whoever changes something (reload, change) must have the token in this file; \
+                            else TOPOWATCH_TOKEN, and without either only this machine may";
+const CLIENT_TOKEN: &str = "The file with the server's token; else TOPOWATCH_TOKEN";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -39,6 +45,12 @@ pub(crate) enum Command {
     Why(WhyArgs),
     /// The verdict for recorded cases, offline
     Replay(ReplayArgs),
+    /// Read the topology file of a running server again: all of it, or nothing when it is broken
+    Reload(ReloadArgs),
+    /// Tell a running server that something was changed: an incident that follows says so
+    Change(ChangeArgs),
+    /// Write the last minutes of a running server to a file, for `topowatch replay`
+    Record(RecordArgs),
     /// Look at one node or address now, from here, and say what each step took
     Probe(ProbeArgs),
     /// Start the ordering platform with its monitor, in the foreground
@@ -56,6 +68,8 @@ pub(crate) struct ServeArgs {
     /// Where history and incidents are kept; a file that is missing is made
     #[arg(long, default_value = "sqlite://topowatch.db", value_name = "URL")]
     pub(crate) database: String,
+    #[arg(long, value_name = "FILE", help = SERVER_TOKEN)]
+    pub(crate) token_file: Option<PathBuf>,
     /// Stop when the process that started this one ends
     #[arg(long, hide = true)]
     pub(crate) stop_with_parent: bool,
@@ -152,6 +166,52 @@ pub(crate) struct ReplayArgs {
     /// Print the answer as JSON; of several cases one a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReloadArgs {
+    #[arg(long, value_name = "FILE", help = CLIENT_TOKEN)]
+    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    /// A component, an instance, or a label such as version=1.2
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// What was changed
+    #[arg(value_name = "WHAT")]
+    pub(crate) what: String,
+    /// When, as 2026-11-24T12:00:00Z; now when it is left out
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// Who did it; else $USER
+    #[arg(long, value_name = "WHO")]
+    pub(crate) by: Option<String>,
+    /// Where to read more
+    #[arg(long, value_name = "URL")]
+    pub(crate) link: Option<String>,
+    #[arg(long, value_name = "FILE", help = CLIENT_TOKEN)]
+    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// An incident that is or was; without it the worst open one, else the latest
+    #[arg(value_name = "INCIDENT")]
+    pub(crate) incident: Option<String>,
+    /// The file, zipped when it ends in .gz; `-` is standard output [default: case-INCIDENT.json.gz]
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// How far back; the server remembers 15 minutes
+    #[arg(long = "for", default_value = "15m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) length: Duration,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 #[derive(Debug, Args)]

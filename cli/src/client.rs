@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::exit::{Exit, fail};
@@ -16,6 +17,7 @@ const MAX_ANSWER: usize = 64 << 20;
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+    token: Option<SecretString>,
 }
 
 impl Client {
@@ -30,20 +32,65 @@ impl Client {
         // An already installed provider is as good.
         let _already = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
             .user_agent(concat!("topowatch/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .build()?;
-        Ok(Self { http, base: url.trim_end_matches('/').to_owned() })
+        Ok(Self { http, base: url.trim_end_matches('/').to_owned(), token: None })
     }
 
-    /// The JSON at `path`; no answer is exit 3.
+    /// The same, with the token for changes.
+    pub(crate) fn with_token(mut self, token: Option<SecretString>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// The JSON at `path`; no answer is exit 3, and so is a bad one.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        let (status, value) = self.fetch(path, TIMEOUT).await?;
+        if (200..300).contains(&status) {
+            return Ok(value);
+        }
+        Err(fail(Exit::Unknown, self.says(status, &value)))
+    }
+
+    /// Status and JSON at `path`; no answer within `patience` is exit 3.
+    pub(crate) async fn fetch(&self, path: &str, patience: Duration) -> Result<(u16, Value)> {
+        self.answer(self.http.get(format!("{}{path}", self.base)).timeout(patience), patience).await
+    }
+
+    /// Sends `body` to `path`; status and JSON of the answer.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
+        let mut request = self.http.post(format!("{}{path}", self.base)).timeout(TIMEOUT).json(body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        self.answer(request, TIMEOUT).await
+    }
+
+    /// The error for an answer that is a refusal: a wrong name is a matter of the command line.
+    pub(crate) fn refused(&self, status: u16, answer: &Value) -> anyhow::Error {
+        let exit = match status {
+            400 | 404 | 422 => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        let help = match status {
+            401 => " (set TOPOWATCH_TOKEN, or name a file with --token-file)",
+            _ => "",
+        };
+        fail(exit, format!("{}{help}", self.says(status, answer)))
+    }
+
+    fn says(&self, status: u16, answer: &Value) -> String {
+        let detail = answer["detail"].as_str().or(answer["title"].as_str()).unwrap_or("no reason given");
+        format!("{} says {status}: {}", self.base, crate::output::plain(detail))
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder, patience: Duration) -> Result<(u16, Value)> {
         let no_answer = |error: reqwest::Error| {
             let why = if error.is_connect() {
                 "nothing listens there".to_owned()
             } else if error.is_timeout() {
-                format!("no answer in {} s", TIMEOUT.as_secs())
+                format!("no answer in {} s", patience.as_secs())
             } else {
                 error.without_url().to_string()
             };
@@ -55,7 +102,7 @@ impl Client {
                 ),
             )
         };
-        let mut response = self.http.get(format!("{}{path}", self.base)).send().await.map_err(no_answer)?;
+        let mut response = request.send().await.map_err(no_answer)?;
         let status = response.status();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
@@ -67,11 +114,7 @@ impl Client {
         let value: Value = serde_json::from_slice(&body).map_err(|_| {
             fail(Exit::Unknown, format!("{} does not speak topowatch's API ({status})", self.base))
         })?;
-        if status.is_success() {
-            return Ok(value);
-        }
-        let detail = value["detail"].as_str().or(value["title"].as_str()).unwrap_or("no reason given");
-        Err(fail(Exit::Unknown, format!("{} says {status}: {detail}", self.base)))
+        Ok((status.as_u16(), value))
     }
 }
 

@@ -1,18 +1,24 @@
 //! topowatch: watches a platform from outside, and names what is really broken.
 
 mod args;
+mod change;
 mod check;
 mod client;
 mod demo;
 mod environment;
 mod exit;
+mod follow;
 mod health;
 mod load;
 mod once;
 mod output;
 mod probe;
 mod replay;
+mod record;
+mod reload;
+mod scrub;
 mod serve;
+mod token;
 mod why;
 
 use std::process::ExitCode;
@@ -45,6 +51,9 @@ fn main() -> ExitCode {
         Command::Health(args) => runtime.block_on(health::run(&args)),
         Command::Why(args) => runtime.block_on(why::run(&args)),
         Command::Replay(args) => replay::run(&args),
+        Command::Reload(args) => runtime.block_on(reload::run(&args)),
+        Command::Change(args) => runtime.block_on(change::run(&args)),
+        Command::Record(args) => runtime.block_on(record::run(&args)),
         Command::Probe(args) => runtime.block_on(probe::run(&args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
     };

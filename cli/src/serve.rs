@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use collector::alert::deliver_all;
+use collector::alert::{Deliveries, Prepared};
 use collector::clock::Clock;
 use collector::journal::Journal;
 use collector::run::Collector;
@@ -19,8 +19,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::args::ServeArgs;
 use crate::exit::{Exit, fail};
+use crate::follow::{self, Follower};
 use crate::load;
 use crate::output;
+use crate::token;
 
 /// Everything is down within this after SIGTERM.
 const SHUTDOWN: Duration = Duration::from_secs(4);
@@ -30,6 +32,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     if args.stop_with_parent {
         nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
     }
+    let token = token::token(args.token_file.as_deref())?;
+    // From here on SIGHUP means a reload, not the end.
+    let hangup = signal(SignalKind::hangup())?;
+    let prints = follow::prints(&args.config);
     let (model, warnings) = match load::load(&args.config) {
         Ok(good) => good,
         Err(diagnostics) => {
@@ -51,11 +57,19 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let shutdown = CancellationToken::new();
     let (news, tasks) = (Arc::new(Notify::new()), TaskTracker::new());
     let journal = Journal::start(store.clone(), Arc::clone(&news), &tasks);
-    deliver_all(&model, &store, &news, clock, &tasks, &shutdown).context("the receivers cannot be set up")?;
+    let mut deliveries = Deliveries::new(store.clone(), news, clock, tasks.clone(), shutdown.clone());
+    deliveries.switch(Prepared::of(&model).context("the receivers cannot be set up")?).await;
     let (collector, boards) =
         Collector::new(model, Arc::new(prober), clock, collector::new_incident_id(), kept, Some(journal));
+    let control = collector.control();
+    let (follower, reload) = Follower::new(args.config, prints, control.clone(), deliveries, hangup);
+    tasks.spawn(follower.run(shutdown.clone()));
     let collecting = tokio::spawn(collector.run(shutdown.clone()));
-    let state = web::WebState::new(boards, collector::clock::now);
+    if token.is_none() && !address.ip().is_loopback() {
+        tracing::warn!("no token is set: reload and change are taken from this machine only (--token-file)");
+    }
+    let mut state = web::WebState::new(boards, collector::clock::now);
+    (state.control, state.reload, state.token) = (Some(control), Some(reload), token);
     let serving = tokio::spawn(web::serve(listener, state, shutdown.clone()));
     output::line(&format!(
         "topowatch watches {name}: {components} components, {instances} instances, http://{address}"
@@ -127,7 +141,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Every probe takes a socket: the soft limit is raised to the hard one, and a small one is said.
-fn raise_file_limit(instances: usize) {
+pub(crate) fn raise_file_limit(instances: usize) {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err() {

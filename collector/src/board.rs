@@ -12,6 +12,7 @@ use topology::model::{ComponentId, InstanceId, Model};
 use topology::text::Text;
 use topology::verdict::Culprit;
 
+use crate::changes::ChangeNote;
 use crate::incident::Incident;
 
 /// Everything a reader may want to know, as of one moment. Readers hold an `Arc` of it and never lock
@@ -40,6 +41,8 @@ pub struct Board {
     pub resolved: Vec<Arc<Incident>>,
     /// The worst component's level: red, yellow, unknown, green.
     pub level: Level,
+    /// What was changed out there lately, oldest first.
+    pub changes: Arc<Vec<ChangeNote>>,
     /// What a person would say of it all.
     pub sentence: Text,
     /// The second line: what to do, or what is not broken.
@@ -59,6 +62,35 @@ pub struct MonitorState {
     pub seen: usize,
     /// What is wrong with its storage, if something is.
     pub storage: Option<String>,
+    /// When the file in force was read.
+    pub file_read_at: Option<Timestamp>,
+    /// The file has been changed since, and cannot be used as it is.
+    pub file_trouble: Option<Arc<FileTrouble>>,
+}
+
+/// A topology file that cannot be used; the one read before stays in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileTrouble {
+    /// When it was read.
+    pub at: Timestamp,
+    /// Its name, without directories.
+    pub file: String,
+    /// What is wrong, one finding a line, the first ones.
+    pub lines: Vec<String>,
+    /// Findings beyond those.
+    pub more: usize,
+}
+
+impl FileTrouble {
+    /// Findings that are kept.
+    const MOST: usize = 10;
+
+    /// `lines` are all findings.
+    pub fn new(at: Timestamp, file: String, mut lines: Vec<String>) -> Self {
+        let more = lines.len().saturating_sub(Self::MOST);
+        lines.truncate(Self::MOST);
+        Self { at, file, lines, more }
+    }
 }
 
 /// One instance.
@@ -198,20 +230,36 @@ impl Board {
             .collect()
     }
 
-    /// The number (from 1) of the root that explains `component`, or that it is.
+    /// True when `component` is broken itself. The dependant at a broken edge is not: it is affected.
+    pub fn is_root(&self, component: ComponentId) -> bool {
+        self.roots().iter().any(|(_, root)| self.broken_component(root.culprit) == Some(component))
+    }
+
+    /// The number (from 1) of the root that `component` is, else of the one that explains it, else of the
+    /// broken edge that it is the dependant of.
     pub fn number_of(&self, component: ComponentId) -> Option<u32> {
-        let mut base = 0;
-        for incident in &self.open {
-            for (i, root) in incident.verdict.roots.iter().enumerate() {
-                if root.culprit.component(&self.model) == Some(component) {
-                    return Some(base + i as u32 + 1);
-                }
-            }
-            if let Some(affected) = incident.verdict.affected.iter().find(|a| a.component == component) {
-                return Some(base + affected.root as u32 + 1);
-            }
-            base += incident.verdict.roots.len() as u32;
+        let roots = self.roots();
+        let position =
+            |found: &dyn Fn(Culprit) -> bool| roots.iter().position(|(_, root)| found(root.culprit));
+        let itself = position(&|culprit| self.broken_component(culprit) == Some(component));
+        let explained = || {
+            let mut base = 0;
+            self.open.iter().find_map(|incident| {
+                let affected = incident.verdict.affected.iter().find(|a| a.component == component);
+                let place = affected.map(|affected| base + affected.root);
+                base += incident.verdict.roots.len();
+                place
+            })
+        };
+        let at_the_edge = || position(&|culprit| culprit.component(&self.model) == Some(component));
+        itself.or_else(explained).or_else(at_the_edge).map(|place| place as u32 + 1)
+    }
+
+    /// The component that a root says is broken; none for a way.
+    fn broken_component(&self, culprit: Culprit) -> Option<ComponentId> {
+        match culprit {
+            Culprit::Edge(_) | Culprit::Way { .. } => None,
+            other => other.component(&self.model),
         }
-        None
     }
 }

@@ -75,6 +75,7 @@ pub(crate) fn board(engine: &mut Engine, parts: Parts) -> Board {
         open,
         resolved,
         level,
+        changes: engine.changes.list(),
         sentence: Text::default(),
         advice: Text::default(),
     };

@@ -10,16 +10,19 @@ use probes::observation::{Observation, Outcome, Witness};
 use topology::fault::FaultKind;
 use topology::graph::Graph;
 use topology::level::Health;
-use topology::model::{Component, ComponentId, Confirm, InstanceId, Model, Probe};
+use topology::model::{Component, Confirm, InstanceId, Model, Probe};
 use topology::rollup::{self, RolledUp};
 use topology::verdict::{InstanceFacts, Looks, Onset, Situation, Verdict, WitnessFact, solve};
 
 use crate::board::{Board, MonitorState};
+use crate::changes::{ChangeNote, Changes};
 use crate::clock::{between, seconds};
 use crate::compose;
 use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
 use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
+use crate::names::Names;
+use crate::recent::{Interned, Now, Recent};
 use crate::store::{ConfirmedRecord, Restored};
 
 /// How soon a suspicion is looked at again.
@@ -49,9 +52,16 @@ pub(crate) struct JobState {
     /// What the last unhealthy look said of others. While that level stands these are its reasons, also when
     /// a first good answer has come since.
     pub(crate) blame: Vec<Witness>,
+    /// Its last minutes.
+    pub(crate) recent: Recent,
 }
 
 impl JobState {
+    /// Nothing known yet.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { tracker: Tracker::new(now), latest: None, blame: Vec::new(), recent: Recent::default() }
+    }
+
     /// The witnesses that go with the confirmed level.
     pub(crate) fn witnesses(&self) -> &[Witness] {
         if self.tracker.confirmed.health.is_unhealthy() {
@@ -90,6 +100,7 @@ pub type NewId = Arc<dyn Fn(Timestamp) -> String + Send + Sync>;
 pub struct Engine {
     pub(crate) model: Arc<Model>,
     pub(crate) graph: Arc<Graph>,
+    pub(crate) names: Names,
     pub(crate) jobs: Vec<Job>,
     pub(crate) states: Vec<JobState>,
     /// The jobs of each instance.
@@ -101,7 +112,11 @@ pub struct Engine {
     /// Levels and since of components before a restart, until they are known again.
     pub(crate) kept_since: BTreeMap<String, (String, Timestamp)>,
     /// Jobs whose confirmed state has changed since it was last asked for.
-    newly_confirmed: BTreeSet<JobId>,
+    pub(crate) newly_confirmed: BTreeSet<JobId>,
+    /// What was changed out there lately.
+    pub(crate) changes: Changes,
+    /// The names in what is kept of the recent past.
+    pub(crate) interned: Interned,
     new_id: NewId,
     sequence: u64,
     local_errors: u64,
@@ -111,21 +126,12 @@ impl Engine {
     /// An engine that knows nothing yet. `new_id` makes incident ids.
     pub fn new(model: Arc<Model>, now: Timestamp, first_sequence: u64, new_id: NewId) -> Self {
         let graph = Arc::new(Graph::new(&model));
-        let mut jobs = Vec::new();
-        let mut jobs_of = Vec::with_capacity(model.instances.len());
-        for id in model.instance_ids() {
-            let component = model.component(model.instance(id).component);
-            let first = jobs.len();
-            jobs.extend(component.probes.iter().map(|probe| Job { instance: id, probe: Arc::clone(probe) }));
-            jobs_of.push((first..jobs.len()).collect());
-        }
-        let states = jobs
-            .iter()
-            .map(|_| JobState { tracker: Tracker::new(now), latest: None, blame: Vec::new() })
-            .collect();
+        let (jobs, jobs_of) = jobs_of(&model);
+        let states = jobs.iter().map(|_| JobState::new(now)).collect();
         let instance_since = vec![(Health::Unknown, now); model.instances.len()];
         let component_since = vec![(Health::Unknown, now); model.components.len()];
         Self {
+            names: Names::of(&model),
             model,
             graph,
             jobs,
@@ -136,14 +142,17 @@ impl Engine {
             component_since,
             kept_since: BTreeMap::new(),
             newly_confirmed: BTreeSet::new(),
+            changes: Changes::default(),
+            interned: Interned::default(),
             new_id,
             sequence: first_sequence,
             local_errors: 0,
         }
     }
 
-    /// Goes on from what a database kept.
-    pub fn restore(&mut self, restored: Restored) {
+    /// Goes on at `now` from what a database kept.
+    pub fn restore(&mut self, restored: Restored, now: Timestamp) {
+        self.changes = Changes::restore(restored.changes, now);
         self.incidents = Incidents::restore(restored.open, restored.resolved);
         for node in restored.nodes {
             if let Ok(since) = Timestamp::from_millisecond(node.since_ms) {
@@ -173,6 +182,11 @@ impl Engine {
                 (instance, probe, ConfirmedRecord::of(&self.states[job].tracker))
             })
             .collect()
+    }
+
+    /// Notes that something was changed out there; false when that is known already.
+    pub fn note_change(&mut self, note: ChangeNote, now: Timestamp) -> bool {
+        self.changes.add(note, now)
     }
 
     /// The file in force.
@@ -213,6 +227,13 @@ impl Engine {
         let confirm = self.confirm(instance);
         let interval = self.interval(job);
         let state = &mut self.states[job];
+        let none = BTreeMap::new();
+        let signals = match &observation.outcome {
+            Outcome::Answer(answer) => &answer.signals,
+            _ => &none,
+        };
+        let look = Now { at, took: observation.took, judged: &judged, witnesses: &observation.witnesses };
+        state.recent.push(look, signals, |name| self.names.node(name).is_some(), &mut self.interned);
         if judged.health.is_unhealthy() {
             state.blame.clone_from(&observation.witnesses);
         }
@@ -265,9 +286,11 @@ impl Engine {
     /// Lets levels go that nobody has renewed; true when one went.
     pub fn expire(&mut self, now: Timestamp) -> bool {
         let mut any = false;
+        self.changes.prune(now);
         for (job, state) in self.jobs.iter().zip(&mut self.states) {
             let interval = state.tracker.interval(job.probe.interval);
             any |= state.tracker.expire(now, interval);
+            state.recent.prune(now);
         }
         any
     }
@@ -376,7 +399,7 @@ impl Engine {
             instances: &facts,
             witnesses: &witnesses,
             signs: &[],
-            changes: &[],
+            changes: &self.changes.facts(&self.model),
         })
     }
 
@@ -415,10 +438,6 @@ impl Engine {
 
     /// The fresh words of dependants, by the names the file has.
     fn witnesses(&self, now: Timestamp) -> Vec<WitnessFact> {
-        let components: BTreeMap<&str, ComponentId> =
-            self.model.component_ids().map(|id| (self.model.component(id).name.as_str(), id)).collect();
-        let instances: BTreeMap<&str, InstanceId> =
-            self.model.instance_ids().map(|id| (self.model.instance(id).name.as_str(), id)).collect();
         let mut facts = Vec::new();
         for (job, state) in self.jobs.iter().zip(&self.states) {
             let Some(latest) = &state.latest else { continue };
@@ -426,10 +445,10 @@ impl Engine {
                 continue;
             }
             for witness in state.witnesses() {
-                let on_instance = instances.get(witness.on.as_str()).copied();
-                let on = components
-                    .get(witness.on.as_str())
-                    .copied()
+                let on_instance = self.names.instance(&witness.on);
+                let on = self
+                    .names
+                    .component(&witness.on)
                     .or_else(|| on_instance.map(|id| self.model.instance(id).component));
                 if let Some(on) = on {
                     facts.push(WitnessFact {
@@ -458,6 +477,7 @@ impl Engine {
         // Taken out for the step, which only reads the rest of the engine.
         let mut incidents = std::mem::take(&mut self.incidents);
         let onset_of = |culprit| self.onset_of(culprit);
+        let noted = self.changes.list();
         let present = Present {
             model: &self.model,
             verdict,
@@ -466,6 +486,7 @@ impl Engine {
             onset_of: &onset_of,
             now,
             grace: longest * STALE_AFTER + Duration::from_secs(3),
+            changes: &noted,
         };
         let changes = incidents.step(&present, &*self.new_id);
         self.incidents = incidents;
@@ -494,6 +515,19 @@ impl Engine {
             Culprit::Monitor | Culprit::MonitorSight(_) => None,
         }
     }
+}
+
+/// The jobs of a topology, and those of each instance.
+pub(crate) fn jobs_of(model: &Model) -> (Vec<Job>, Vec<Vec<JobId>>) {
+    let mut jobs = Vec::new();
+    let mut jobs_of = Vec::with_capacity(model.instances.len());
+    for id in model.instance_ids() {
+        let component = model.component(model.instance(id).component);
+        let first = jobs.len();
+        jobs.extend(component.probes.iter().map(|probe| Job { instance: id, probe: Arc::clone(probe) }));
+        jobs_of.push((first..jobs.len()).collect());
+    }
+    (jobs, jobs_of)
 }
 
 fn latest(started: Timestamp, at: Timestamp, observation: Observation) -> Latest {

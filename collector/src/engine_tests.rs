@@ -1,106 +1,10 @@
 //! Whole outages, played through the engine without waiting.
 
 use super::*;
-use crate::announce::Event;
-use crate::incidents::What;
+use crate::play::{PLATFORM, Play};
 use crate::testkit;
 use topology::level::Level;
-
-const PLATFORM: &str = "
-    gateway x2 -> miniapp
-    miniapp x4 -> member, order
-    member x2 -> member-db
-    order x2 -> order-db
-    member-db tcp
-    order-db tcp
-";
-
-/// An engine that is shown a world: every probe answers well, but for the instances that are broken.
-struct Play {
-    engine: Engine,
-    now: Timestamp,
-    broken: BTreeMap<String, Observation>,
-    history: Vec<Change>,
-    board: Board,
-}
-
-impl Play {
-    fn new(lines: &str) -> Self {
-        let now = Timestamp::from_second(1_000_000).unwrap();
-        let ids = std::sync::atomic::AtomicUsize::new(1);
-        let new_id: NewId =
-            Arc::new(move |_| format!("incident-{}", ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
-        let mut engine = Engine::new(Arc::new(testkit::model(lines)), now, 0, new_id);
-        let (board, _) = engine.board(now, MonitorState::default());
-        let mut play = Self { engine, now, broken: BTreeMap::new(), history: Vec::new(), board };
-        play.rounds(2);
-        play
-    }
-
-    /// One look at everything, three seconds later, as often as told; a board after each round.
-    fn rounds(&mut self, n: usize) {
-        for _ in 0..n {
-            self.now += jiff::SignedDuration::from_secs(3);
-            for job in 0..self.engine.jobs.len() {
-                self.look(job, 0);
-            }
-            self.publish();
-        }
-    }
-
-    fn look(&mut self, job: JobId, late_ms: i64) -> Followup {
-        let at = self.now + jiff::SignedDuration::from_millis(late_ms);
-        let name = &self.engine.model.instance(self.engine.jobs[job].instance).name;
-        let observation = self.broken.get(name).cloned().unwrap_or_else(|| testkit::answer(&[]));
-        self.engine.fold(job, at, at, observation)
-    }
-
-    fn publish(&mut self) {
-        self.engine.expire(self.now);
-        let (board, changes) = self.engine.board(self.now, MonitorState::default());
-        self.board = board;
-        self.history.extend(changes);
-    }
-
-    fn break_it(&mut self, name: &str, observation: Observation) {
-        self.broken.insert(name.to_owned(), observation);
-    }
-
-    fn kill_member_db(&mut self) {
-        self.break_it("member-db-1", testkit::fault(FaultKind::Refused, "connection refused"));
-        for i in 1..=2 {
-            self.break_it(&format!("member-{i}"), testkit::blames("member-db"));
-        }
-        for i in 1..=4 {
-            self.break_it(&format!("miniapp-{i}"), testkit::blames("member"));
-        }
-        for i in 1..=2 {
-            self.break_it(&format!("gateway-{i}"), testkit::blames("miniapp"));
-        }
-    }
-
-    fn level(&self, name: &str) -> Level {
-        self.board.component(self.board.model.component_by_name(name).unwrap()).health.level()
-    }
-
-    fn roots(&self) -> Vec<String> {
-        self.board.roots().iter().map(|(_, root)| root.culprit.name(&self.board.model)).collect()
-    }
-
-    /// What receivers are told.
-    fn messages(&self) -> Vec<&'static str> {
-        self.history.iter().filter_map(|change| change.message).map(Event::as_str).collect()
-    }
-
-    fn told(&self) -> Vec<&'static str> {
-        let word = |change: &Change| match change.what {
-            What::Opened => "opened",
-            What::Updated => "updated",
-            What::Resolved => "resolved",
-        };
-        self.history.iter().map(word).collect()
-    }
-}
+use topology::model::ComponentId;
 
 #[test]
 fn before_the_first_round_all_is_unknown_and_the_page_says_so() {
@@ -227,6 +131,10 @@ fn whoever_stays_broken_after_the_cause_recovered_is_blamed_in_the_end() {
     play.broken.retain(|name, _| name.starts_with("member-") && name != "member-db-1");
     play.rounds(12);
     assert_eq!(play.roots(), ["member -> member-db"]);
+    // Its dependant is affected by the way, and broken in nothing itself.
+    let member = play.board.model.component_by_name("member").unwrap();
+    assert!(!play.board.is_root(member));
+    assert_eq!(play.board.number_of(member), Some(1));
 }
 
 #[test]

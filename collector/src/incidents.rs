@@ -11,9 +11,12 @@ use topology::text::Text;
 use topology::verdict::{Culprit, Suspect, Verdict};
 
 use crate::announce::{Event, Now, Told};
+use crate::changes::ChangeNote;
 use crate::clock::between;
 use crate::incident::{Incident, IncidentState, TimelineEntry};
+use crate::names::Names;
 use crate::sentence;
+use crate::store::carry_over;
 
 /// Resolved incidents that are kept at hand.
 const KEEP_RESOLVED: usize = 50;
@@ -51,6 +54,8 @@ pub struct Present<'a> {
     pub now: Timestamp,
     /// How long the affected may take to turn green after their cause did, before somebody else is blamed.
     pub grace: Duration,
+    /// What was changed out there lately, oldest first.
+    pub changes: &'a [ChangeNote],
 }
 
 /// What happened to an incident in one step.
@@ -106,6 +111,32 @@ impl Incidents {
         let open =
             kept.into_iter().map(|Kept { incident, told }| Tracked { incident, told, recovering: None });
         Self { open: open.collect(), resolved }
+    }
+
+    /// Goes on in another topology: `old` is the one that the incidents are of, `names` those of the new one. A
+    /// root that it no longer has is named in the timeline; an incident without any root is over with the
+    /// next step, unless somebody it affected is still unhealthy.
+    pub(crate) fn reload(&mut self, old: &Model, names: &Names, now: Timestamp) {
+        for tracked in &mut self.open {
+            let gone: Vec<String> = roots_of(&tracked.incident)
+                .iter()
+                .map(|root| root.culprit.name(old))
+                .filter(|name| names.culprit(name).is_none())
+                .collect();
+            let Kept { mut incident, told } = carry_over(old, names, &tracked.incident, &tracked.told);
+            if !gone.is_empty() {
+                note(&mut incident, now, sentence::taken_out(&gone));
+            }
+            (tracked.incident, tracked.told) = (incident, told);
+        }
+        for incident in &mut self.resolved {
+            *incident = carry_over(old, names, incident, &Told::nothing(now)).incident;
+        }
+    }
+
+    /// Since when an open incident is confirmed.
+    pub(crate) fn confirmed_at(&self, id: &str) -> Option<Timestamp> {
+        self.open.iter().find(|tracked| tracked.incident.id == id).map(|tracked| tracked.told.confirmed_at)
     }
 
     /// One step: `new_id` makes the id of an incident that opened at the given time.
@@ -168,6 +199,10 @@ impl Incidents {
         for tracked in &mut self.open {
             let incident = &mut tracked.incident;
             let roots = &incident.verdict.roots;
+            if roots.is_empty() {
+                // They were taken out of the file: nobody recovers.
+                continue;
+            }
             let root_is_bad = roots.iter().any(|root| is_bad(present, root.culprit));
             let members = members(present.model, &incident.verdict);
             let left: Vec<ComponentId> =
@@ -371,7 +406,29 @@ fn open(present: &Present<'_>, group: Verdict, new_id: &dyn Fn(Timestamp) -> Str
         note(&mut incident, at, what);
     }
     note(&mut incident, present.now, title);
+    tell_changes(&mut incident, present);
     incident
+}
+
+/// Puts the changes to its suspects shortly before its onset into the timeline; true when one is new there.
+fn tell_changes(incident: &mut Incident, present: &Present<'_>) -> bool {
+    let mut any = false;
+    for change in present.changes.iter().filter(|change| change.shortly_before(incident.opened_at)) {
+        let verdict = &incident.verdict;
+        let suspects = || verdict.roots.iter().chain(&verdict.suspects).map(|suspect| suspect.culprit);
+        let entry = TimelineEntry { at: change.at, what: sentence::was_changed(change) };
+        // A full timeline gives up lines of its own: what it gave up is not told again and again.
+        if incident.timeline.len() >= MAX_TIMELINE
+            || incident.timeline.contains(&entry)
+            || !change.concerns_any(present.model, suspects())
+        {
+            continue;
+        }
+        let place = incident.timeline.partition_point(|other| other.at <= entry.at);
+        incident.timeline.insert(place, entry);
+        any = true;
+    }
+    any
 }
 
 /// When each of the roots went bad.
@@ -411,12 +468,17 @@ fn update(incident: &mut Incident, present: &Present<'_>, group: Verdict) -> boo
     incident.title = title;
     incident.advice = advice;
     incident.verdict = group;
-    before != after || worse || !newly.is_empty()
+    let told = tell_changes(incident, present);
+    before != after || worse || !newly.is_empty() || told
 }
 
 fn resolve(mut incident: Incident, present: &Present<'_>) -> Incident {
     incident.state = IncidentState::Resolved;
     incident.resolved_at = Some(present.now);
+    if incident.verdict.roots.is_empty() {
+        // Its roots were taken out of the file, and that is what ended it.
+        return incident;
+    }
     let (title, _) = sentence::of_verdict(present.model, &incident.verdict, present.instances);
     incident.title = title;
     note(&mut incident, present.now, sentence::all_green_again());

@@ -1,17 +1,26 @@
 //! Schedules probes, confirms levels, keeps the board, history and incidents.
 #![warn(missing_docs)]
 
+mod addresses;
 pub mod alert;
 pub mod announce;
 pub mod board;
+pub mod case;
+pub mod changes;
 pub mod clock;
 mod compose;
 pub mod confirm;
+pub mod control;
 pub mod engine;
 pub mod incident;
 pub mod incidents;
 pub mod journal;
 pub mod judge;
+mod names;
+#[cfg(test)]
+mod play;
+pub mod recent;
+pub mod reload;
 pub mod report;
 pub mod run;
 pub mod schedule;

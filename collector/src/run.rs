@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use probes::Prober;
 use probes::observation::Observation;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,11 +20,13 @@ use topology::level::{Health, Level};
 use topology::model::{Address, Component, Model, NodeId, Probe};
 use topology::text::Text;
 
-use crate::board::{Board, MonitorState};
+use crate::board::{Board, FileTrouble, MonitorState};
 use crate::clock::Clock;
+use crate::control::{Command, Control};
 use crate::engine::{Engine, JobId, NewId};
 use crate::incidents::{Change, What};
 use crate::journal::Journal;
+use crate::reload::{Moves, Origin};
 use crate::schedule::{Due, Schedule, after};
 use crate::store::{Batch, LevelChange, Restored};
 use crate::watch::{BoardPublisher, BoardWatch, board_channel};
@@ -69,6 +71,15 @@ pub struct Collector {
     looker: Arc<dyn Looker>,
     publisher: BoardPublisher,
     journal: Option<Journal>,
+    control: Control,
+    commands: mpsc::Receiver<Command>,
+    file: FileState,
+}
+
+/// How it stands with the topology file.
+struct FileState {
+    read_at: Timestamp,
+    trouble: Option<Arc<FileTrouble>>,
 }
 
 impl Collector {
@@ -85,10 +96,18 @@ impl Collector {
         // A sequence that goes on rising over a restart, so that a page never takes an old board for a new one.
         let first = u64::try_from(clock.now().as_millisecond()).unwrap_or(0);
         let mut engine = Engine::new(model, clock.now(), first, new_id);
-        engine.restore(kept);
-        let (board, _) = engine.board(clock.now(), MonitorState::default());
+        engine.restore(kept, clock.now());
+        let file = FileState { read_at: clock.now(), trouble: None };
+        let monitor = MonitorState { file_read_at: Some(file.read_at), ..MonitorState::default() };
+        let (board, _) = engine.board(clock.now(), monitor);
         let (publisher, watch) = board_channel(board);
-        (Self { engine, clock, looker, publisher, journal }, watch)
+        let (control, commands) = Control::channel();
+        (Self { engine, clock, looker, publisher, journal, control, commands, file }, watch)
+    }
+
+    /// How others ask something of it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// Runs until `shutdown`; looks under way are then dropped.
@@ -108,6 +127,8 @@ impl Collector {
             publish_at: now + PUBLISH_EVERY,
             changed: false,
             told: HashMap::new(),
+            batch: Batch::default(),
+            replies: Vec::new(),
         };
         loop {
             let wake =
@@ -115,6 +136,7 @@ impl Collector {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(done) = running.tasks.join_next_with_id() => running.fold_ready(done),
+                Some(command) = running.collector.commands.recv() => running.obey(command),
                 () = sleep_until(wake) => running.start_due(),
             }
             running.publish_if_due();
@@ -149,9 +171,73 @@ struct Running {
     changed: bool,
     /// The level of each node that the journal has last.
     told: HashMap<NodeId, Level>,
+    /// What goes to the journal with the next board.
+    batch: Batch,
+    /// Answers that wait for the board which shows what was asked for.
+    replies: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Running {
+    fn obey(&mut self, command: Command) {
+        let now = self.collector.clock.now();
+        match command {
+            Command::Reload(model, reply) => {
+                let moves = self.collector.engine.reload(model, now);
+                self.follow(&moves);
+                self.collector.file = FileState { read_at: now, trouble: None };
+                self.answer(reply, moves.report);
+            }
+            Command::Trouble(trouble, reply) => {
+                self.collector.file.trouble = Some(Arc::new(trouble));
+                self.answer(reply, ());
+            }
+            Command::Change(note, reply) => {
+                let new = self.collector.engine.note_change(note.clone(), now);
+                if new {
+                    self.batch.noted(note);
+                }
+                self.answer(reply, new);
+            }
+            // Whoever asked may be gone by now, here and above.
+            Command::Record(reply) => drop(reply.send(self.collector.engine.recording(now))),
+        }
+    }
+
+    /// Answers once the next board is out.
+    fn answer<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
+        self.changed = true;
+        self.replies.push(Box::new(move || drop(reply.send(answer))));
+    }
+
+    /// Gives everything that goes by a number its new one. Looks under way of nodes that are gone, or that are
+    /// asked something else, end by themselves and are not heard.
+    fn follow(&mut self, moves: &Moves) {
+        let mut same: HashMap<JobId, JobId> = HashMap::new();
+        let mut fresh = Vec::new();
+        for (new, origin) in moves.jobs.iter().enumerate() {
+            match origin {
+                Origin::Same(old) => drop(same.insert(*old, new)),
+                Origin::Changed(_) | Origin::New => fresh.push(new),
+            }
+        }
+        self.schedule.renumber(|job| same.get(&job).copied());
+        self.schedule.spread(fresh, self.collector.clock.instant(), FIRST_ROUND);
+        let mut in_flight = vec![Vec::new(); moves.jobs.len()];
+        for (old, looks) in self.in_flight.drain(..).enumerate() {
+            if let Some(new) = same.get(&old) {
+                in_flight[*new] = looks;
+            }
+        }
+        self.in_flight = in_flight;
+        self.who =
+            self.who.drain().filter_map(|(id, (job, look))| Some((id, (*same.get(&job)?, look)))).collect();
+        self.told =
+            self.told.drain().filter_map(|(node, level)| Some((*moves.nodes.get(&node)?, level))).collect();
+        for name in &moves.report.removed {
+            self.batch.forget(name.clone());
+        }
+    }
+
     fn start_due(&mut self) {
         let now = self.collector.clock.instant();
         while let Some((due_at, job, due)) = self.schedule.take(now) {
@@ -253,6 +339,8 @@ impl Running {
             probes_per_second: self.starts.len() as f64 / RATE_WINDOW.as_secs_f64(),
             seen: 0,
             storage: self.collector.journal.as_ref().and_then(Journal::trouble),
+            file_read_at: Some(self.collector.file.read_at),
+            file_trouble: self.collector.file.trouble.clone(),
         };
         let at = self.collector.clock.now();
         engine.expire(at);
@@ -262,13 +350,16 @@ impl Running {
         }
         self.keep(&board, &changes);
         self.collector.publisher.publish(board);
+        for reply in self.replies.drain(..) {
+            reply();
+        }
     }
 
     /// Hands what is new to the journal.
     fn keep(&mut self, board: &Board, changes: &[Change]) {
         let confirmed = self.collector.engine.take_confirmed();
+        let mut batch = std::mem::take(&mut self.batch);
         let Some(journal) = &mut self.collector.journal else { return };
-        let mut batch = Batch::default();
         for (instance, probe, record) in confirmed {
             batch.confirmed(instance, probe, record);
         }

@@ -30,10 +30,22 @@ impl Schedule {
     /// first round is spread over `first_round` only: a page is to be true soon after the start.
     pub fn new(jobs: usize, now: Instant, first_round: Duration) -> Self {
         let mut schedule = Self::default();
-        for job in 0..jobs {
-            schedule.add(job, now + first_round.mul_f64(phase(job)), Due::Regular);
-        }
+        schedule.spread(0..jobs, now, first_round);
         schedule
+    }
+
+    /// Adds the regular timer of each of `jobs`, each at its own phase of `first_round`.
+    pub fn spread(&mut self, jobs: impl IntoIterator<Item = JobId>, now: Instant, first_round: Duration) {
+        for job in jobs {
+            self.add(job, now + first_round.mul_f64(phase(job)), Due::Regular);
+        }
+    }
+
+    /// Gives every timer's job its new id; timers of jobs that have none go. Times stay as they are.
+    pub fn renumber(&mut self, new_id: impl Fn(JobId) -> Option<JobId>) {
+        let timers = std::mem::take(&mut self.heap).into_iter();
+        self.heap =
+            timers.filter_map(|Reverse((at, job, due))| Some(Reverse((at, new_id(job)?, due)))).collect();
     }
 
     /// Adds a timer.
@@ -109,6 +121,16 @@ mod tests {
             schedule.take(t0 + Duration::from_secs(1)),
             Some((t0 + Duration::from_secs(1), 7, Due::Again))
         );
+        assert_eq!(schedule.next(), None);
+    }
+
+    #[test]
+    fn a_job_that_stays_keeps_its_phase_under_its_new_id() {
+        let t0 = origin();
+        let mut schedule = Schedule::new(3, t0, Duration::from_secs(1));
+        let before = t0 + Duration::from_secs(1).mul_f64(phase(2));
+        schedule.renumber(|job| (job == 2).then_some(0));
+        assert_eq!(schedule.take(before), Some((before, 0, Due::Regular)));
         assert_eq!(schedule.next(), None);
     }
 

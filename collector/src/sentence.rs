@@ -8,6 +8,7 @@ use topology::text::Text;
 use topology::verdict::{Culprit, Suspect, Verdict};
 
 use crate::board::Board;
+use crate::changes::ChangeNote;
 use crate::judge::spoken;
 
 /// A title at the beginning of a sentence keeps its capital, elsewhere it is as the file has it.
@@ -301,6 +302,20 @@ pub fn now_affected(model: &Model, components: &[ComponentId]) -> Text {
 /// A line of the timeline.
 pub fn all_green_again() -> Text {
     Text::new("Green confirmed: it is over", "确认恢复正常，事件结束")
+}
+
+/// A line of the timeline: what was to blame is not watched any more.
+pub fn taken_out(names: &[String]) -> Text {
+    let (are, names) = (if names.len() == 1 { "is" } else { "are" }, names.join(", "));
+    Text::new(format!("{names} {are} no longer in the topology file"), format!("{names} 已从拓扑文件中移除"))
+}
+
+/// A line of the timeline: somebody changed something.
+pub fn was_changed(change: &ChangeNote) -> Text {
+    let ChangeNote { node, what, .. } = change;
+    let (by, by_zh) =
+        change.by.as_ref().map_or_else(Default::default, |by| (format!(" (by {by})"), format!("（{by}）")));
+    Text::new(format!("Change to {node}: {what}{by}"), format!("变更 {node}：{what}{by_zh}"))
 }
 
 /// The board's headline and second line.

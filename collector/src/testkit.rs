@@ -51,7 +51,12 @@ pub(crate) fn model(lines: &str) -> Model {
         )
         .unwrap();
     }
-    topology::read(&text, &probes::specs(), &Nothing).unwrap_or_else(|d| panic!("{text}\n{d:#?}")).0
+    read(&text)
+}
+
+/// A model from a whole file.
+pub(crate) fn read(text: &str) -> Model {
+    topology::read(text, &probes::specs(), &Nothing).unwrap_or_else(|d| panic!("{text}\n{d:#?}")).0
 }
 
 fn observation(outcome: Outcome) -> Observation {

@@ -11,6 +11,7 @@
 pub mod api;
 mod assets;
 mod events;
+mod guard;
 pub mod layout;
 mod metrics;
 mod pages;

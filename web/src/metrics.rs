@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use collector::board::Board;
+use collector::report::time;
 use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use serde_json::json;
 use topology::level::Level;
@@ -59,6 +60,14 @@ fn gather(board: &Board, version: &str) -> Result<Vec<u8>, prometheus::Error> {
         Gauge::new("topowatch_monitor_probes_per_second", "Probes a second over the last ten seconds.")?;
     let blind = IntGauge::new("topowatch_monitor_blind", "1 when the monitor has lost its own sight.")?;
     let at = Gauge::new("topowatch_board_timestamp_seconds", "When the board was made, in Unix time.")?;
+    let file = IntGauge::new(
+        "topowatch_topology_file_ok",
+        "0 when the topology file was changed and cannot be used; the one read before stays in force.",
+    )?;
+    let read = Gauge::new(
+        "topowatch_topology_read_timestamp_seconds",
+        "When the topology in force was read, in Unix time.",
+    )?;
     let build = IntGaugeVec::new(
         Opts::new("topowatch_build_info", "Always 1; the version is a label."),
         &["version"],
@@ -72,6 +81,8 @@ fn gather(board: &Board, version: &str) -> Result<Vec<u8>, prometheus::Error> {
     registry.register(Box::new(rate.clone()))?;
     registry.register(Box::new(blind.clone()))?;
     registry.register(Box::new(at.clone()))?;
+    registry.register(Box::new(file.clone()))?;
+    registry.register(Box::new(read.clone()))?;
     registry.register(Box::new(build.clone()))?;
 
     for (model, state) in board.model.components.iter().zip(&board.components) {
@@ -89,6 +100,10 @@ fn gather(board: &Board, version: &str) -> Result<Vec<u8>, prometheus::Error> {
     rate.set(board.monitor.probes_per_second);
     blind.set(i64::from(board.monitor.blind));
     at.set(board.at.as_millisecond() as f64 / 1e3);
+    file.set(i64::from(board.monitor.file_trouble.is_none()));
+    if let Some(at) = board.monitor.file_read_at {
+        read.set(at.as_millisecond() as f64 / 1e3);
+    }
     build.with_label_values(&[version]).set(1);
 
     let mut text = Vec::new();
@@ -110,6 +125,11 @@ pub(crate) async fn healthz(State(state): State<WebState>) -> Response {
         "blind": board.monitor.blind,
         "late_s": board.monitor.late.as_secs_f64(),
         "storage": board.monitor.storage,
+        "topology": {
+            "ok": board.monitor.file_trouble.is_none(),
+            "read_at": board.monitor.file_read_at.map(time),
+            "problems": board.monitor.file_trouble.as_ref().map_or(&[][..], |trouble| &trouble.lines),
+        },
     });
     (status, Json(body)).into_response()
 }

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use topology::text::Lang;
 
+use crate::api::Finding;
+
 /// What a page may load and do: its own files, nothing else, and no inline script or style.
 pub(crate) const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
@@ -35,12 +37,39 @@ pub(crate) struct Problem {
     title: &'static str,
     status: u16,
     detail: String,
+    /// Findings in the topology file, where it is about one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    diagnostics: Vec<Finding>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { r#type: "about:blank", title, status: status.as_u16(), detail: detail.into() }
+        Self {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// There is only a board here, and nobody to ask something of.
+    pub(crate) fn read_only() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "this server only shows a board")
+    }
+
+    /// The collector has ended.
+    pub(crate) fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
+    }
+
+    pub(crate) fn with_findings(self, diagnostics: Vec<Finding>) -> Self {
+        Self { diagnostics, ..self }
+    }
+
+    pub(crate) fn is(&self, status: StatusCode) -> bool {
+        self.status == status.as_u16()
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {

@@ -1,27 +1,39 @@
 //! The routes, and serving them until told to stop.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use crate::guard::guard;
 use crate::respond::{Prefs, Problem, secure};
 use crate::{WebState, api, assets, events, metrics, pages};
 
 /// How long open requests may go on after the shutdown began.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Bytes of a request's body, at most.
+const MAX_BODY: usize = 16 << 10;
+
 /// All routes; event streams end when `shutdown` is cancelled.
 pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
+    // Everything that changes something stands here, behind the guard.
+    let changing = Router::new()
+        .route("/api/v1/changes", post(api::changes::note))
+        .route("/api/v1/reload", post(api::reload))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .route_layer(from_fn_with_state(state.clone(), guard));
     Router::new()
+        .merge(changing)
         .route("/", get(pages::wall))
         .route("/nodes/{name}", get(pages::node))
         .route("/incidents/{id}", get(pages::incident))
@@ -33,6 +45,8 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/api/v1/incidents/{id}", get(api::incident))
         .route("/api/v1/nodes/{name}", get(api::node))
         .route("/api/v1/topology", get(api::topology))
+        .route("/api/v1/changes", get(api::changes::list))
+        .route("/api/v1/record", get(api::record))
         .route("/api/v1/events", get(events::events))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(metrics::healthz))
@@ -55,7 +69,7 @@ pub async fn serve(
     state: WebState,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = router(state, shutdown.clone());
+    let app = router(state, shutdown.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let stop = shutdown.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
     tokio::select! {
@@ -88,8 +102,13 @@ async fn missing(request: Request) -> Response {
 }
 
 async fn not_allowed(request: Request) -> Response {
+    let allowed = match request.uri().path() {
+        "/api/v1/reload" => "POST",
+        "/api/v1/changes" => "GET, HEAD, POST",
+        _ => "GET, HEAD",
+    };
     let detail = format!("{} does not take {}", request.uri().path(), request.method());
     let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response();
-    response.headers_mut().insert(axum::http::header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(axum::http::header::ALLOW, HeaderValue::from_static(allowed));
     response
 }

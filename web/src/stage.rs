@@ -48,6 +48,9 @@ impl Stage {
         for instance in &model.instances {
             hash.write(instance.name.as_bytes());
         }
+        for card in &layout.cards {
+            hash.write(format!("{:?}", card.cells.order).as_bytes());
+        }
         for tier in &model.tiers {
             hash.write(format!("{:?}", tier.title).as_bytes());
         }

@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use collector::board::Board;
+use collector::control::Control;
 use collector::watch::BoardWatch;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use topology::text::Lang;
 
+use crate::api::Reload;
 use crate::stage::Stage;
 use crate::view::View;
 
@@ -31,6 +34,12 @@ pub struct WebState {
     pub clock: fn() -> Timestamp,
     /// The zone that times of day are written in.
     pub zone: TimeZone,
+    /// Who takes changes and gives recordings; without it the server only shows.
+    pub control: Option<Control>,
+    /// Reads the topology file again.
+    pub reload: Option<Reload>,
+    /// Whoever changes something must have it; without one only this machine may.
+    pub token: Option<SecretString>,
     shared: Arc<Shared>,
 }
 
@@ -40,6 +49,7 @@ struct Shared {
     /// Names this run of the program: sequences of another run mean other boards.
     run: String,
     streams: Arc<Semaphore>,
+    recordings: Arc<Semaphore>,
 }
 
 /// A view, and which board and topology it is of.
@@ -58,12 +68,16 @@ impl WebState {
             views: [Mutex::default(), Mutex::default()],
             run: format!("{:x}", clock().as_nanosecond()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            recordings: Arc::new(Semaphore::new(1)),
         };
         let state = Self {
             boards,
             version: env!("CARGO_PKG_VERSION"),
             clock,
             zone: TimeZone::system(),
+            control: None,
+            reload: None,
+            token: None,
             shared: Arc::new(shared),
         };
         // The first layout is worked out before anybody waits for a page.
@@ -122,6 +136,10 @@ impl WebState {
 
     pub(crate) fn streams(&self) -> Arc<Semaphore> {
         Arc::clone(&self.shared.streams)
+    }
+
+    pub(crate) fn recordings(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.shared.recordings)
     }
 
     fn views(&self, lang: Lang) -> &Mutex<VecDeque<Arc<Snapshot>>> {

@@ -126,6 +126,20 @@ async fn an_unknown_sequence_or_another_topology_resets() {
 }
 
 #[tokio::test]
+async fn the_same_topology_read_again_lays_out_nothing_anew() {
+    let first = board("green");
+    // A model of its own with the same content, as a reload makes one.
+    let next = later("member-db", 1);
+    assert!(!std::sync::Arc::ptr_eq(&first.model, &next.model));
+    let (app, publisher) = app(first);
+    get(&app, "/?lang=en").await;
+    let mut events = Events::open(&app, "?since=41&lang=en", None).await;
+    publisher.publish(next);
+    let (name, id, _) = events.change().await.unwrap();
+    assert_eq!((name.as_str(), id.as_str()), ("board", "42"));
+}
+
+#[tokio::test]
 async fn streams_end_when_the_server_stops() {
     let (_publisher, watch) = board_channel(board("green"));
     let shutdown = CancellationToken::new();

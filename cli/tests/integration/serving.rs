@@ -10,15 +10,19 @@ use serde_json::Value;
 use crate::receiver::Receiver;
 use crate::support::{Process, await_some, await_true, code, free_port, run, stderr, stdout, topowatch};
 
-struct Serve {
-    process: Process,
-    url: String,
+pub(crate) struct Serve {
+    pub(crate) process: Process,
+    pub(crate) url: String,
 }
 
-fn serve(dir: &Path, port: u16, file: &str) -> Serve {
+pub(crate) fn serve(dir: &Path, port: u16, file: &str) -> Serve {
+    serve_with(dir, port, file, &[])
+}
+
+pub(crate) fn serve_with(dir: &Path, port: u16, file: &str, more: &[&str]) -> Serve {
     let mut command = topowatch();
     command.args(["serve", "--config", file, "--listen", &format!("127.0.0.1:{port}"), "--database"]);
-    command.arg(format!("sqlite://{}", dir.join("history.db").display()));
+    command.arg(format!("sqlite://{}", dir.join("history.db").display())).args(more);
     let process = Process::start(&mut command, &dir.join("serve.log"));
     let url = format!("http://127.0.0.1:{port}");
     let serve = Serve { process, url };
@@ -28,16 +32,16 @@ fn serve(dir: &Path, port: u16, file: &str) -> Serve {
 
 impl Serve {
     /// The JSON answer to a query; none while nothing answers.
-    fn ask(&self, args: &[&str]) -> Option<Value> {
+    pub(crate) fn ask(&self, args: &[&str]) -> Option<Value> {
         let output = topowatch().args(args).args(["--json", "--url", &self.url]).output().unwrap();
         serde_json::from_str(&stdout(&output)).ok()
     }
 
-    fn open_incident(&self) -> Option<Value> {
+    pub(crate) fn open_incident(&self) -> Option<Value> {
         self.ask(&["why"]).filter(|why| why["id"].is_string())
     }
 
-    fn level_of(&self, node: &str) -> String {
+    pub(crate) fn level_of(&self, node: &str) -> String {
         self.ask(&["health", node]).map(|node| node["level"].as_str().unwrap().to_owned()).unwrap_or_default()
     }
 }
@@ -59,7 +63,7 @@ fn two(dir: &Path, db: u16, web: u16, receivers: &[(&str, &str)]) -> String {
     file.display().to_string()
 }
 
-fn listen(port: u16) -> TcpListener {
+pub(crate) fn listen(port: u16) -> TcpListener {
     await_some("the port", || TcpListener::bind(("127.0.0.1", port)).ok())
 }
 
@@ -197,7 +201,7 @@ fn the_token_of_a_receiver_stands_in_no_output() {
 }
 
 /// A plain GET.
-fn get(url: &str, path: &str) -> String {
+pub(crate) fn get(url: &str, path: &str) -> String {
     use std::io::{Read, Write};
     let address = url.trim_start_matches("http://");
     let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -209,7 +213,12 @@ fn get(url: &str, path: &str) -> String {
 }
 
 fn board(url: &str) -> Value {
-    let answer = get(url, "/api/v1/board");
+    json(url, "/api/v1/board")
+}
+
+/// The JSON of a plain GET.
+pub(crate) fn json(url: &str, path: &str) -> Value {
+    let answer = get(url, path);
     let body = answer.split_once("\r\n\r\n").unwrap().1;
     let (start, end) = (body.find('{').unwrap(), body.rfind('}').unwrap());
     serde_json::from_str(&body[start..=end]).unwrap()

@@ -16,6 +16,7 @@ pub(crate) fn topowatch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_topowatch"));
     command
         .env_remove("TOPOWATCH_URL")
+        .env_remove("TOPOWATCH_TOKEN")
         .env_remove("DEMO_DIR")
         .env_remove("DEMO_PORT")
         .env_remove("DEMO_WEBHOOK");
@@ -60,7 +61,8 @@ pub(crate) fn await_true(name: &str, mut what: impl FnMut() -> bool) {
 pub(crate) fn free_port() -> u16 {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 26_000 + (std::process::id() % 3000) as u16;
+    // Ten for each test: they run side by side, as processes with neighbouring ids.
+    let start = 26_000 + (std::process::id() % 600) as u16 * 10;
     await_some("a free port", || {
         let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
         std::net::TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)

@@ -1,6 +1,7 @@
 //! One task a receiver: its messages in order, each until it is taken. A receiver that hangs delays no probe
 //! and no other receiver.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,39 +37,114 @@ struct Webhook {
     http: reqwest::Client,
 }
 
-/// Delivers to every receiver of `model` until `shutdown`. `news` is rung when a message was written.
-///
-/// # Errors
-/// When the HTTP client cannot be set up.
-pub fn deliver_all(
-    model: &Model,
-    store: &Store,
-    news: &Arc<Notify>,
+/// The tasks that deliver, one a receiver.
+pub struct Deliveries {
+    store: Store,
+    news: Arc<Notify>,
     clock: Clock,
-    tasks: &TaskTracker,
-    shutdown: &CancellationToken,
-) -> Result<(), reqwest::Error> {
-    for receiver in &model.receivers {
-        let Channel::Webhook { url, secret } = &receiver.channel;
-        let http = reqwest::Client::builder()
-            .timeout(TRY)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("topowatch/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        let webhook = Webhook { name: receiver.name.clone(), url: url.clone(), secret: secret.clone(), http };
-        let (store, news, shutdown) = (store.clone(), Arc::clone(news), shutdown.clone());
-        tasks.spawn(async move {
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    running: BTreeMap<String, Running>,
+}
+
+/// A delivering task.
+struct Running {
+    webhook: Arc<Webhook>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Receivers that are ready to be delivered to; nothing has been sent yet.
+pub struct Prepared {
+    webhooks: Vec<Webhook>,
+}
+
+impl Prepared {
+    /// Sets up the receivers of `model`.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn of(model: &Model) -> Result<Self, reqwest::Error> {
+        let webhooks = model.receivers.iter().map(|receiver| {
+            let Channel::Webhook { url, secret } = &receiver.channel;
+            let http = reqwest::Client::builder()
+                .timeout(TRY)
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("topowatch/", env!("CARGO_PKG_VERSION")))
+                .build()?;
+            Ok(Webhook { name: receiver.name.clone(), url: url.clone(), secret: secret.clone(), http })
+        });
+        Ok(Self { webhooks: webhooks.collect::<Result<_, _>>()? })
+    }
+}
+
+impl Deliveries {
+    /// Nothing is delivered yet. `news` is rung when a message was written; all ends with `shutdown`.
+    pub fn new(
+        store: Store,
+        news: Arc<Notify>,
+        clock: Clock,
+        tasks: TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { store, news, clock, tasks, shutdown, running: BTreeMap::new() }
+    }
+
+    /// Delivers to these receivers from now on. One that stays as it was goes on undisturbed; messages that a
+    /// receiver has not taken wait for it under its name, also when it has another address now.
+    pub async fn switch(&mut self, prepared: Prepared) {
+        let mut before = std::mem::take(&mut self.running);
+        for webhook in prepared.webhooks {
+            let name = webhook.name.clone();
+            let running = match before.remove(&name) {
+                Some(running) if running.webhook.goes_where(&webhook) => running,
+                other => {
+                    // Never two at once for one receiver: the order of its messages would be lost.
+                    if let Some(old) = other {
+                        old.end().await;
+                    }
+                    self.start(webhook)
+                }
+            };
+            self.running.insert(name, running);
+        }
+        for running in before.into_values() {
+            running.end().await;
+        }
+    }
+
+    fn start(&self, webhook: Webhook) -> Running {
+        let (webhook, stop) = (Arc::new(webhook), self.shutdown.child_token());
+        let (ours, stopped) = (Arc::clone(&webhook), stop.clone());
+        let (store, news, clock) = (self.store.clone(), Arc::clone(&self.news), self.clock);
+        let task = self.tasks.spawn(async move {
             tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = webhook.run(&store, &news, clock) => {}
+                () = stopped.cancelled() => {}
+                () = ours.run(&store, &news, clock) => {}
             }
         });
+        Running { webhook, stop, task }
     }
-    Ok(())
+}
+
+impl Running {
+    async fn end(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "a delivering task ended badly");
+        }
+    }
 }
 
 impl Webhook {
+    /// True when `other` is reached and signed for in the same way.
+    fn goes_where(&self, other: &Self) -> bool {
+        let text = |secret: &SecretString| secret.expose_secret().to_owned();
+        text(&self.url) == text(&other.url)
+            && self.secret.as_ref().map(text) == other.secret.as_ref().map(text)
+    }
+
     async fn run(&self, store: &Store, news: &Notify, clock: Clock) {
         let mut failed = 0;
         loop {

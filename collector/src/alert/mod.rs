@@ -3,4 +3,4 @@
 mod deliver;
 pub(crate) mod message;
 
-pub use deliver::deliver_all;
+pub use deliver::{Deliveries, Prepared};

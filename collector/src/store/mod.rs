@@ -9,15 +9,19 @@ mod write;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, Row};
 use topology::model::Model;
 
+use crate::changes::{ChangeNote, MAX_KEPT};
 use crate::incident::Incident;
 use crate::incidents::Kept;
+use crate::names::Names;
 
 pub use record::ConfirmedRecord;
+pub(crate) use record::carry_over;
 pub use rows::OutboxRow;
 pub use write::{Batch, LevelChange, NodeLevel};
 
@@ -42,8 +46,10 @@ pub enum StoreError {
 }
 
 /// The migrations, oldest first: version, name, text.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "history", include_str!("../../migrations/0001_history.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "history", include_str!("../../migrations/0001_history.sql")),
+    (2, "changes", include_str!("../../migrations/0002_changes.sql")),
+];
 
 /// Connections at once: one writes, one delivers, one reads.
 const CONNECTIONS: u32 = 3;
@@ -67,6 +73,8 @@ pub struct Restored {
     pub nodes: Vec<NodeLevel>,
     /// Confirmed states by instance and probe kind.
     pub confirmed: Vec<(String, String, ConfirmedRecord)>,
+    /// The latest changes out there.
+    pub changes: Vec<ChangeNote>,
 }
 
 impl Store {
@@ -132,16 +140,17 @@ impl Store {
     /// When the database fails or holds what cannot be read.
     pub async fn restore(&self, model: &Model) -> Result<Restored, StoreError> {
         let mut restored = Restored::default();
+        let names = Names::of(model);
         for row in sqlx::query("SELECT body FROM incidents WHERE state = 'open' ORDER BY opened_ms")
             .fetch_all(&self.pool)
             .await?
         {
-            restored.open.push(record::read(model, row.try_get::<&str, _>(0)?)?);
+            restored.open.push(record::read(&names, row.try_get::<&str, _>(0)?)?);
         }
         let resolved =
             "SELECT body FROM incidents WHERE state = 'resolved' ORDER BY resolved_ms DESC LIMIT 50";
         for row in sqlx::query(resolved).fetch_all(&self.pool).await? {
-            restored.resolved.push(record::read(model, row.try_get::<&str, _>(0)?)?.incident);
+            restored.resolved.push(record::read(&names, row.try_get::<&str, _>(0)?)?.incident);
         }
         for row in sqlx::query("SELECT name, level, since_ms FROM nodes").fetch_all(&self.pool).await? {
             restored.nodes.push(NodeLevel {
@@ -153,6 +162,22 @@ impl Store {
         for row in sqlx::query("SELECT instance, probe, detail FROM confirmed").fetch_all(&self.pool).await? {
             let detail = serde_json::from_str(row.try_get::<&str, _>(2)?)?;
             restored.confirmed.push((row.try_get(0)?, row.try_get(1)?, detail));
+        }
+        let changes = "SELECT at_ms, node, what, by_whom, link FROM changes ORDER BY at_ms DESC LIMIT $1";
+        for row in sqlx::query(changes)
+            .bind(i64::try_from(MAX_KEPT).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?
+        {
+            // A time that no calendar has was not written here.
+            let Ok(at) = Timestamp::from_millisecond(row.try_get(0)?) else { continue };
+            restored.changes.push(ChangeNote {
+                at,
+                node: row.try_get(1)?,
+                what: row.try_get(2)?,
+                by: row.try_get(3)?,
+                link: row.try_get(4)?,
+            });
         }
         Ok(restored)
     }

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use topology::fault::{Fault, FaultKind};
-use topology::graph::DependencyId;
 use topology::level::{Health, Level};
-use topology::model::{ComponentId, InstanceId, Model, NodeId};
+use topology::model::Model;
 use topology::text::Text;
-use topology::verdict::{Affected, Culprit, Evidence, LabelId, Suspect, Verdict};
+use topology::verdict::{Affected, Culprit, Evidence, Suspect, Verdict};
 
 use super::StoreError;
 use crate::announce::Told;
@@ -17,6 +16,7 @@ use crate::confirm::Tracker;
 use crate::incident::{Incident, IncidentState, TimelineEntry};
 use crate::incidents::Kept;
 use crate::judge::Judged;
+use crate::names::Names;
 
 #[derive(Serialize, Deserialize)]
 struct TextRecord {
@@ -148,9 +148,23 @@ impl ConfirmedRecord {
 
 /// The row of an incident.
 pub(super) fn write(model: &Model, incident: &Incident, told: &Told) -> Result<String, StoreError> {
+    Ok(serde_json::to_string(&record(model, incident, told))?)
+}
+
+/// An incident back from its row. What the file no longer has is left out of it.
+pub(super) fn read(names: &Names, body: &str) -> Result<Kept, StoreError> {
+    Ok(back(names, serde_json::from_str(body)?))
+}
+
+/// The same incident in another topology, its nodes found by their names.
+pub(crate) fn carry_over(old: &Model, new: &Names, incident: &Incident, told: &Told) -> Kept {
+    back(new, record(old, incident, told))
+}
+
+fn record(model: &Model, incident: &Incident, told: &Told) -> IncidentRecord {
     let suspects = |list: &[Suspect]| list.iter().map(|s| suspect_record(model, s)).collect();
     let verdict = &incident.verdict;
-    let record = IncidentRecord {
+    IncidentRecord {
         id: incident.id.clone(),
         state: incident.state.as_str().to_owned(),
         level: incident.level.as_str().to_owned(),
@@ -171,8 +185,7 @@ pub(super) fn write(model: &Model, incident: &Incident, told: &Told) -> Result<S
         messages: told.messages,
         told_roots: told.roots.clone(),
         told_level: told.level.as_str().to_owned(),
-    };
-    Ok(serde_json::to_string(&record)?)
+    }
 }
 
 fn suspect_record(model: &Model, suspect: &Suspect) -> SuspectRecord {
@@ -196,28 +209,28 @@ fn affected_record(model: &Model, affected: &Affected) -> AffectedRecord {
     }
 }
 
-/// An incident back from its row. What the file no longer has is left out of it.
-pub(super) fn read(model: &Model, body: &str) -> Result<Kept, StoreError> {
-    let record: IncidentRecord = serde_json::from_str(body)?;
-    let roots: Vec<Option<Suspect>> = record.roots.into_iter().map(|s| suspect_back(model, s)).collect();
+fn back(names: &Names, record: IncidentRecord) -> Kept {
+    let roots: Vec<Option<Suspect>> = record.roots.into_iter().map(|s| suspect_back(names, s)).collect();
     // A root that is gone changes the numbers of those behind it.
     let number = |old: usize| roots.get(old)?.as_ref().map(|_| roots[..old].iter().flatten().count());
+    let orphaned = roots.iter().all(Option::is_none);
     let affected = record.affected.into_iter().filter_map(|a| {
-        let root = number(a.root)?;
+        // Without any root the affected stay: they tell which outage it was.
+        let root = number(a.root).or(orphaned.then_some(0))?;
         Some(Affected {
-            component: component(model, &a.component)?,
+            component: names.component(&a.component)?,
             health: health_of(&a.health),
             root,
-            over: a.over.iter().filter_map(|name| edge(model, name)).collect(),
+            over: a.over.iter().filter_map(|name| names.edge(name)).collect(),
             because: a.because.back(),
         })
     });
     let explained =
-        record.explained.iter().filter_map(|(name, root)| Some((instance(model, name)?, number(*root)?)));
+        record.explained.iter().filter_map(|(name, root)| Some((names.instance(name)?, number(*root)?)));
     let verdict = Verdict {
         affected: affected.collect(),
         explained: explained.collect(),
-        suspects: record.suspects.into_iter().filter_map(|s| suspect_back(model, s)).collect(),
+        suspects: record.suspects.into_iter().filter_map(|s| suspect_back(names, s)).collect(),
         roots: roots.into_iter().flatten().collect(),
     };
     let incident = Incident {
@@ -241,10 +254,10 @@ pub(super) fn read(model: &Model, body: &str) -> Result<Kept, StoreError> {
         roots: record.told_roots,
         level: level_of(&record.told_level),
     };
-    Ok(Kept { incident, told })
+    Kept { incident, told }
 }
 
-fn suspect_back(model: &Model, record: SuspectRecord) -> Option<Suspect> {
+fn suspect_back(names: &Names, record: SuspectRecord) -> Option<Suspect> {
     // Kinds of evidence are a closed list; a word of a later version is shown as plain evidence.
     let kinds = [
         "own_fault",
@@ -269,10 +282,10 @@ fn suspect_back(model: &Model, record: SuspectRecord) -> Option<Suspect> {
     ];
     let kind = |word: &str| kinds.into_iter().find(|known| *known == word).unwrap_or("evidence");
     Some(Suspect {
-        culprit: culprit(model, &record.node)?,
+        culprit: names.culprit(&record.node)?,
         fault: record.fault.as_deref().and_then(FaultKind::from_word),
         signal: record.signal,
-        overloads: record.overloads.as_deref().and_then(|name| component(model, name)),
+        overloads: record.overloads.as_deref().and_then(|name| names.component(name)),
         confidence: record.confidence,
         evidence: record
             .evidence
@@ -280,48 +293,4 @@ fn suspect_back(model: &Model, record: SuspectRecord) -> Option<Suspect> {
             .map(|(word, text)| Evidence { kind: kind(&word), text: text.back() })
             .collect(),
     })
-}
-
-fn culprit(model: &Model, name: &str) -> Option<Culprit> {
-    if let Some(edge) = edge(model, name) {
-        return Some(Culprit::Edge(edge));
-    }
-    if name == "monitor" {
-        return Some(Culprit::Monitor);
-    }
-    if let Some(label) = name.strip_prefix("monitor -> ") {
-        return LabelId::find(model, label).map(Culprit::MonitorSight);
-    }
-    if let Some((from, to)) = name.split_once(" -> ") {
-        return Some(Culprit::Way { from: instance(model, from)?, to: component(model, to)? });
-    }
-    if name.contains('=') {
-        return LabelId::find(model, name).map(Culprit::Label);
-    }
-    match exact(model, name)? {
-        NodeId::Component(id) => Some(Culprit::Component(id)),
-        NodeId::Instance(id) => Some(Culprit::Instance(id)),
-    }
-}
-
-/// The node called exactly so: a prefix is for people.
-fn exact(model: &Model, name: &str) -> Option<NodeId> {
-    model.find(name).ok().filter(|node| model.node_name(*node) == name)
-}
-
-fn component(model: &Model, name: &str) -> Option<ComponentId> {
-    model.component_by_name(name)
-}
-
-fn instance(model: &Model, name: &str) -> Option<InstanceId> {
-    match exact(model, name)? {
-        NodeId::Instance(id) => Some(id),
-        NodeId::Component(_) => None,
-    }
-}
-
-fn edge(model: &Model, name: &str) -> Option<DependencyId> {
-    let (from, to) = name.split_once(" -> ")?;
-    let (from, to) = (component(model, from)?, component(model, to)?);
-    model.dependencies.iter().position(|d| d.from == from && d.to == to).map(|i| DependencyId(i as u32))
 }

@@ -153,7 +153,68 @@ async fn what_the_file_no_longer_has_is_left_out() {
     let smaller = testkit::model("web x2");
     let restored = store.restore(&smaller).await.unwrap();
     let verdict = &restored.open[0].incident.verdict;
-    assert!(verdict.roots.is_empty() && verdict.affected.is_empty());
+    // Whoever it affected stays: if that is still unhealthy, it is the same outage.
+    assert!(verdict.roots.is_empty() && verdict.explained.is_empty());
+    assert_eq!((verdict.affected.len(), verdict.affected[0].over.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn changes_come_back_once_each_and_old_ones_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    let model = testkit::model("web");
+    let note = |seconds: i64, by: Option<&str>| ChangeNote {
+        at: at(seconds),
+        node: "web".to_owned(),
+        what: "release 1.2".to_owned(),
+        by: by.map(str::to_owned),
+        link: None,
+    };
+    let mut batch = Batch::default();
+    for note in [note(0, None), note(60, Some("ci")), note(60, Some("ci"))] {
+        batch.noted(note);
+    }
+    store.write(&batch).await.unwrap();
+    store.write(&batch).await.unwrap();
+    assert_eq!(store.restore(&model).await.unwrap().changes, [note(60, Some("ci")), note(0, None)]);
+    let mut later = Batch::default();
+    later.noted(note(90 * 86_400 + 30, None));
+    store.write(&later).await.unwrap();
+    let kept: Vec<Timestamp> = store.restore(&model).await.unwrap().changes.iter().map(|n| n.at).collect();
+    assert_eq!(kept, [at(90 * 86_400 + 30), at(60)]);
+}
+
+#[tokio::test]
+async fn a_node_that_left_the_file_is_forgotten_and_may_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    let model = testkit::model("web");
+    let level = |seconds: i64| LevelChange {
+        node: "web-1".to_owned(),
+        at: at(seconds),
+        level: "red".to_owned(),
+        words: String::new(),
+    };
+    let levels = async || -> Vec<i64> {
+        store.restore(&model).await.unwrap().nodes.iter().map(|node| node.since_ms).collect()
+    };
+    let mut batch = Batch::default();
+    batch.level(level(0), at(0));
+    batch.forget("web-1".to_owned());
+    store.write(&batch).await.unwrap();
+    assert!(levels().await.is_empty());
+    // Gone and back while the database was away.
+    let mut gone = Batch::default();
+    gone.forget("web-1".to_owned());
+    let mut back = Batch::default();
+    back.level(level(9), at(9));
+    gone.append(back);
+    store.write(&gone).await.unwrap();
+    assert_eq!(levels().await, [at(9).as_millisecond()]);
+    let mut gone = Batch::default();
+    gone.forget("web-1".to_owned());
+    store.write(&gone).await.unwrap();
+    assert!(levels().await.is_empty());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Writing: everything of one moment in one transaction, messages with the incident they are of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AnyPool};
@@ -9,10 +9,14 @@ use topology::model::Model;
 use super::record::{self, ConfirmedRecord};
 use super::{Store, StoreError};
 use crate::alert::message;
+use crate::changes::{ChangeNote, MAX_KEPT};
 use crate::incidents::Change;
 
 /// Level changes held while the database is away, at most; then the oldest go.
 const MAX_HELD_CHANGES: usize = 50_000;
+
+/// Changes out there are kept for 90 days.
+const KEEP_NOTED_MS: i64 = 90 * 86_400_000;
 
 /// What is to be written.
 #[derive(Debug, Default)]
@@ -22,6 +26,9 @@ pub struct Batch {
     changes: Vec<LevelChange>,
     incidents: BTreeMap<String, IncidentRow>,
     messages: Vec<MessageRow>,
+    noted: Vec<ChangeNote>,
+    /// Nodes that the file no longer has.
+    gone: BTreeSet<String>,
 }
 
 /// A node's level and since when.
@@ -72,6 +79,20 @@ impl Batch {
             && self.changes.is_empty()
             && self.incidents.is_empty()
             && self.messages.is_empty()
+            && self.noted.is_empty()
+            && self.gone.is_empty()
+    }
+
+    /// Forgets the level of a node that the file no longer has; its history stays.
+    pub fn forget(&mut self, node: String) {
+        self.nodes.remove(&node);
+        self.confirmed.retain(|(instance, _), _| *instance != node);
+        self.gone.insert(node);
+    }
+
+    /// Notes a change that was made out there.
+    pub fn noted(&mut self, note: ChangeNote) {
+        self.noted.push(note);
     }
 
     /// Notes a change of level.
@@ -117,6 +138,12 @@ impl Batch {
 
     /// Adds a later batch.
     pub fn append(&mut self, later: Self) {
+        for node in later.gone {
+            self.forget(node);
+        }
+        self.noted.extend(later.noted);
+        let surplus = self.noted.len().saturating_sub(MAX_KEPT);
+        self.noted.drain(..surplus);
         self.nodes.extend(later.nodes);
         self.confirmed.extend(later.confirmed);
         self.changes.extend(later.changes);
@@ -136,11 +163,46 @@ impl Store {
     pub async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         let pool: &AnyPool = &self.pool;
         let mut tx = pool.begin().await?;
+        // What is gone goes first: a node may be back by now.
+        forget(&mut tx, batch).await?;
         write_levels(&mut tx, batch).await?;
+        write_noted(&mut tx, batch).await?;
         write_incidents(&mut tx, batch).await?;
         tx.commit().await?;
         Ok(())
     }
+}
+
+async fn forget(tx: &mut AnyConnection, batch: &Batch) -> Result<(), StoreError> {
+    for node in &batch.gone {
+        for query in ["DELETE FROM nodes WHERE name = $1", "DELETE FROM confirmed WHERE instance = $1"] {
+            sqlx::query(query).bind(node.as_str()).execute(&mut *tx).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_noted(tx: &mut AnyConnection, batch: &Batch) -> Result<(), StoreError> {
+    for note in &batch.noted {
+        sqlx::query(
+            "INSERT INTO changes (at_ms, node, what, by_whom, link) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (at_ms, node, what) DO NOTHING",
+        )
+        .bind(note.at.as_millisecond())
+        .bind(note.node.as_str())
+        .bind(note.what.as_str())
+        .bind(note.by.as_deref())
+        .bind(note.link.as_deref())
+        .execute(&mut *tx)
+        .await?;
+    }
+    if let Some(newest) = batch.noted.iter().map(|note| note.at.as_millisecond()).max() {
+        sqlx::query("DELETE FROM changes WHERE at_ms < $1")
+            .bind(newest - KEEP_NOTED_MS)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn write_levels(tx: &mut AnyConnection, batch: &Batch) -> Result<(), StoreError> {

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod away;
+mod live_reload;
 mod postgres;
 mod scene;

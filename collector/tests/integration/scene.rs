@@ -27,6 +27,11 @@ impl topology::Environment for Nothing {
 pub(crate) fn model() -> Model {
     let text = "components:\n  db: { instances: [\"127.0.0.1:1\"], probe: { tcp: {} } }\n\
                 alerts: { receivers: { ops: { webhook: { url: \"http://127.0.0.1:1/\" } } } }\n";
+    read(text)
+}
+
+/// A model from a whole file.
+pub(crate) fn read(text: &str) -> Model {
     topology::read(text, &probes::specs(), &Nothing).unwrap().0
 }
 

@@ -2,7 +2,10 @@
 //! changes what scripts rely on.
 
 mod board;
+pub(crate) mod changes;
 mod node;
+mod record;
+mod reload;
 mod topology;
 
 use axum::Json;
@@ -17,6 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::WebState;
 use crate::respond::Problem;
 
+pub(crate) use self::record::record;
+pub(crate) use self::reload::reload;
+pub use self::reload::{Finding, Reload, ReloadDone, ReloadOutcome};
 pub(crate) use self::topology::topology;
 
 /// What `/api/v1/health` answers for `board`, for who has a board and no server.

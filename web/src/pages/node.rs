@@ -15,7 +15,7 @@ use topology::text::Lang;
 use super::{Head, not_found, render};
 use crate::WebState;
 use crate::respond::{Asked, Prefs};
-use crate::view::{Format, is_root, root_names};
+use crate::view::{Format, root_names};
 
 #[derive(Template)]
 #[template(path = "node.html")]
@@ -94,7 +94,7 @@ fn page(board: &Board, id: ComponentId, name: String, head: Head, format: &Forma
     let (component, state, lang) = (board.model.component(id), board.component(id), format.lang);
     let level = state.health.level();
     let number = board.number_of(id).unwrap_or(0);
-    let because = (number > 0 && !is_root(board, id) && state.health.is_unhealthy()).then(|| Because {
+    let because = (number > 0 && !board.is_root(id) && state.health.is_unhealthy()).then(|| Because {
         number,
         name: root_names(board, lang).get(number as usize - 1).cloned().unwrap_or_default(),
     });

@@ -68,21 +68,12 @@ pub(crate) fn culprit_name(board: &Board, culprit: Culprit, lang: Lang) -> Strin
     }
 }
 
-pub(crate) fn is_root(board: &Board, id: ComponentId) -> bool {
-    // A broken edge is nobody's own fault: its dependant is affected, and the wire is lit.
-    let broken = |culprit: Culprit| {
-        !matches!(culprit, Culprit::Edge(_) | Culprit::Way { .. })
-            && culprit.component(&board.model) == Some(id)
-    };
-    board.roots().iter().any(|(_, root)| broken(root.culprit))
-}
-
 fn view(board: &Board, id: ComponentId, card: &Card, names: &[String], format: &Format) -> CardView {
     let state = board.component(id);
     let level = state.health.level();
     let number = board.number_of(id).unwrap_or(0);
     let unhealthy = state.health.is_unhealthy();
-    let kind = match (is_root(board, id), number) {
+    let kind = match (board.is_root(id), number) {
         (true, _) => "root",
         (false, 1..) if unhealthy => "affected",
         _ if unhealthy => "own",

@@ -6,7 +6,6 @@ use topology::level::Level;
 use topology::model::ComponentId;
 use topology::text::Lang;
 
-use super::cards::is_root;
 use super::{Format, LaneView, Tree};
 use crate::layout::text_width;
 
@@ -93,7 +92,7 @@ pub(crate) fn lane(board: &Board, components: &[ComponentId], lang: Lang) -> Lan
             (Level::Paused, Lang::Zh) => format!("{count} 维护"),
         })
         .collect();
-    let root = components.iter().any(|id| is_root(board, *id));
+    let root = components.iter().any(|id| board.is_root(*id));
     let hollow = matches!(worst, Level::Red | Level::Yellow) && !root;
     let badge = format!("b {}{}", worst.as_str(), if hollow { " affected" } else { "" });
     LaneView { level: worst.as_str(), badge, counts: words.join("  ") }

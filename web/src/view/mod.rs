@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use topology::text::Lang;
 
-pub(crate) use cards::{CardView, culprit_name, is_root, root_names};
+pub(crate) use cards::{CardView, culprit_name, root_names};
 pub(crate) use format::Format;
 use format::circled;
 pub(crate) use header::Header;

@@ -39,6 +39,9 @@ pub(crate) fn strip(board: &Board, cards: &[CardView], format: &Format) -> Tree 
         parts.push(strip.more(&causes[PANELS..]));
     }
     parts.extend(strip.affected(&causes));
+    if !causes.is_empty() {
+        parts.extend(strip.file_trouble().map(|lines| Tree::text("p", "file", lines.join(": "))));
+    }
     let class = match causes.len() {
         0 | 1 => "strip",
         2 => "strip two",
@@ -302,6 +305,25 @@ impl<'a> Strip<'a> {
         Tree::of("section", "panel quiet", columns)
     }
 
+    /// The topology file was changed and cannot be used: that, and its first mistake.
+    fn file_trouble(&self) -> Option<[String; 2]> {
+        let trouble = self.board.monitor.file_trouble.as_ref()?;
+        let (file, at) = (&trouble.file, self.format.time(trouble.at));
+        let count = trouble.lines.len() + trouble.more;
+        let first = trouble.lines.first().cloned().unwrap_or_default();
+        let (what, more) = match self.lang() {
+            Lang::En => (
+                format!("{file} is broken ({at}); the one before stays in force"),
+                format!("{first} (and {} more)", count.saturating_sub(1)),
+            ),
+            Lang::Zh => (
+                format!("{file} 有误（{at}），沿用之前的版本"),
+                format!("{first}（另有 {} 处）", count.saturating_sub(1)),
+            ),
+        };
+        Some([what, if count > 1 { more } else { first }])
+    }
+
     fn own_state(&self) -> Vec<String> {
         let (monitor, total) = (&self.board.monitor, self.board.instances.len());
         let rate = monitor.probes_per_second.round();
@@ -316,6 +338,8 @@ impl<'a> Strip<'a> {
             (false, Lang::En) => format!("Probes start {late:.1}\u{2009}s late"),
             (false, Lang::Zh) => format!("探测启动延迟 {late:.1} 秒"),
         });
+        // Above the rest: there is room for few lines.
+        lines.splice(0..0, self.file_trouble().into_iter().flatten());
         if let Some(trouble) = &monitor.storage {
             lines.push(format!("{}{trouble}", self.format.pick("Storage: ", "存储：")));
         }

@@ -1,0 +1,85 @@
+//! How others ask something of the collector, which alone owns the state: a bounded queue of commands, each
+//! answered once a board that shows its effect is out.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use topology::model::Model;
+
+use crate::board::FileTrouble;
+use crate::case::Recording;
+use crate::changes::ChangeNote;
+use crate::reload::Reloaded;
+
+/// Commands that wait at most; whoever comes later waits for a place.
+const QUEUE: usize = 64;
+
+/// What can be asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Go on with another topology.
+    Reload(Arc<Model>, oneshot::Sender<Reloaded>),
+    /// The topology file is broken: say so, and go on with what is in force.
+    Trouble(FileTrouble, oneshot::Sender<()>),
+    /// Something was changed out there; false when that is known already.
+    Change(ChangeNote, oneshot::Sender<bool>),
+    /// The last minutes, for a recorded case.
+    Record(oneshot::Sender<Recording>),
+}
+
+/// The collector has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the collector has ended")]
+pub struct Gone;
+
+/// The asking side; clone it freely.
+#[derive(Clone, Debug)]
+pub struct Control {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Control {
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(QUEUE);
+        (Self { commands }, receiver)
+    }
+
+    /// Puts `model` in force. Nodes that stay (the same name in the same component) keep all that is known of
+    /// them.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn reload(&self, model: Arc<Model>) -> Result<Reloaded, Gone> {
+        self.ask(|reply| Command::Reload(model, reply)).await
+    }
+
+    /// Shows that the topology file is broken; the next good reload takes that back.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn file_trouble(&self, trouble: FileTrouble) -> Result<(), Gone> {
+        self.ask(|reply| Command::Trouble(trouble, reply)).await
+    }
+
+    /// Notes a change; false when it is known already.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn change(&self, note: ChangeNote) -> Result<bool, Gone> {
+        self.ask(|reply| Command::Change(note, reply)).await
+    }
+
+    /// The last minutes of everything.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn record(&self) -> Result<Recording, Gone> {
+        self.ask(Command::Record).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+}

@@ -1,0 +1,124 @@
+//! For the tests of this crate: an engine that is shown a world.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use probes::observation::Observation;
+use topology::fault::FaultKind;
+use topology::level::Level;
+
+use crate::announce::Event;
+use crate::board::{Board, MonitorState};
+use crate::engine::{Engine, Followup, JobId, NewId};
+use crate::incidents::{Change, What};
+use crate::reload::Moves;
+use crate::testkit;
+
+pub(crate) const PLATFORM: &str = "
+    gateway x2 -> miniapp
+    miniapp x4 -> member, order
+    member x2 -> member-db
+    order x2 -> order-db
+    member-db tcp
+    order-db tcp
+";
+
+/// An engine that is shown a world: every probe answers well, but for the instances that are broken.
+pub(crate) struct Play {
+    pub(crate) engine: Engine,
+    pub(crate) now: Timestamp,
+    pub(crate) broken: BTreeMap<String, Observation>,
+    pub(crate) history: Vec<Change>,
+    pub(crate) board: Board,
+}
+
+impl Play {
+    pub(crate) fn new(lines: &str) -> Self {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let ids = std::sync::atomic::AtomicUsize::new(1);
+        let new_id: NewId =
+            Arc::new(move |_| format!("incident-{}", ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
+        let mut engine = Engine::new(Arc::new(testkit::model(lines)), now, 0, new_id);
+        let (board, _) = engine.board(now, MonitorState::default());
+        let mut play = Self { engine, now, broken: BTreeMap::new(), history: Vec::new(), board };
+        play.rounds(2);
+        play
+    }
+
+    /// One look at everything, three seconds later, as often as told; a board after each round.
+    pub(crate) fn rounds(&mut self, n: usize) {
+        for _ in 0..n {
+            self.now += jiff::SignedDuration::from_secs(3);
+            for job in 0..self.engine.jobs.len() {
+                self.look(job, 0);
+            }
+            self.publish();
+        }
+    }
+
+    pub(crate) fn look(&mut self, job: JobId, late_ms: i64) -> Followup {
+        let at = self.now + jiff::SignedDuration::from_millis(late_ms);
+        let name = &self.engine.model.instance(self.engine.jobs[job].instance).name;
+        let observation = self.broken.get(name).cloned().unwrap_or_else(|| testkit::answer(&[]));
+        self.engine.fold(job, at, at, observation)
+    }
+
+    pub(crate) fn publish(&mut self) {
+        self.engine.expire(self.now);
+        let (board, changes) = self.engine.board(self.now, MonitorState::default());
+        self.board = board;
+        self.history.extend(changes);
+    }
+
+    pub(crate) fn break_it(&mut self, name: &str, observation: Observation) {
+        self.broken.insert(name.to_owned(), observation);
+    }
+
+    pub(crate) fn kill_member_db(&mut self) {
+        self.break_it("member-db-1", testkit::fault(FaultKind::Refused, "connection refused"));
+        for i in 1..=2 {
+            self.break_it(&format!("member-{i}"), testkit::blames("member-db"));
+        }
+        for i in 1..=4 {
+            self.break_it(&format!("miniapp-{i}"), testkit::blames("member"));
+        }
+        for i in 1..=2 {
+            self.break_it(&format!("gateway-{i}"), testkit::blames("miniapp"));
+        }
+    }
+
+    pub(crate) fn level(&self, name: &str) -> Level {
+        self.board.component(self.board.model.component_by_name(name).unwrap()).health.level()
+    }
+
+    pub(crate) fn roots(&self) -> Vec<String> {
+        self.board.roots().iter().map(|(_, root)| root.culprit.name(&self.board.model)).collect()
+    }
+
+    /// What receivers are told.
+    pub(crate) fn messages(&self) -> Vec<&'static str> {
+        self.history.iter().filter_map(|change| change.message).map(Event::as_str).collect()
+    }
+
+    pub(crate) fn told(&self) -> Vec<&'static str> {
+        let word = |change: &Change| match change.what {
+            What::Opened => "opened",
+            What::Updated => "updated",
+            What::Resolved => "resolved",
+        };
+        self.history.iter().map(word).collect()
+    }
+
+    /// Another topology, and a board of it at once.
+    pub(crate) fn reload(&mut self, lines: &str) -> Moves {
+        let moves = self.engine.reload(Arc::new(testkit::model(lines)), self.now);
+        self.publish();
+        moves
+    }
+
+    /// The lines of an incident's timeline.
+    pub(crate) fn timeline(incident: &crate::incident::Incident) -> Vec<String> {
+        incident.timeline.iter().map(|entry| entry.what.en.clone()).collect()
+    }
+}

@@ -45,11 +45,8 @@ fn platform(instances: usize, width: usize) -> Model {
     let count = instances / width;
     let mut text = String::from("components:\n");
     for c in 0..count {
-        let mut needs: Vec<String> = [c * 2 + 1, c * 2 + 2]
-            .into_iter()
-            .filter(|to| *to < count)
-            .map(|to| format!("c{to}"))
-            .collect();
+        let mut needs: Vec<String> =
+            [c * 2 + 1, c * 2 + 2].into_iter().filter(|to| *to < count).map(|to| format!("c{to}")).collect();
         if c % 10 == 9 {
             needs.push(format!("{{ on: c{}, strength: async }}", c / 2));
         }

@@ -29,6 +29,7 @@ use crate::model::{Component, ComponentId, InstanceId, Model, Policy, Strength};
 
 pub(crate) use plan::Plan;
 pub use state::RollUp;
+pub(crate) use tally::needed;
 use tally::{Class, Form, SetTally};
 
 /// What roll-up says of one node.

@@ -23,6 +23,8 @@ Examples:
   topowatch health --once              the same without a server: looks at everything itself
   topowatch probe redis://10.0.0.1:6379
   topowatch why                        what is really broken, and why we say so
+  topowatch impact order-db            what breaks if it breaks
+  topowatch spof --fail-on red         has the platform a single point of failure?
 
 Exit status: 0 green or done, 1 yellow or failed, 2 red or a broken file, 3 unknown or no answer,
 64 a command line that makes no sense.";
@@ -39,6 +41,10 @@ pub(crate) enum Command {
     Why(WhyArgs),
     /// The verdict for recorded cases, offline
     Replay(ReplayArgs),
+    /// What breaks if a node breaks, and what stays up; from the file, without a server
+    Impact(ImpactArgs),
+    /// The single points of failure of the file, worst first
+    Spof(SpofArgs),
     /// Look at one node or address now, from here, and say what each step took
     Probe(ProbeArgs),
     /// Start the ordering platform with its monitor, in the foreground
@@ -150,6 +156,32 @@ pub(crate) struct ReplayArgs {
     #[arg(value_name = "CASE", required = true)]
     pub(crate) cases: Vec<PathBuf>,
     /// Print the answer as JSON; of several cases one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImpactArgs {
+    /// A component, an instance (a prefix will do while it is unambiguous), or a label as host=h7
+    #[arg(value_name = "NODE|LABEL")]
+    pub(crate) target: String,
+    /// The topology file; its secrets are not needed
+    #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpofArgs {
+    /// The topology file; its secrets are not needed
+    #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Exit 2 when there is a red one; with `yellow` also 1 when there are only yellow ones
+    #[arg(long, value_name = "LEVEL", value_parser = ["red", "yellow"])]
+    pub(crate) fail_on: Option<String>,
+    /// Print the answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -7,12 +7,14 @@ mod demo;
 mod environment;
 mod exit;
 mod health;
+mod impact;
 mod load;
 mod once;
 mod output;
 mod probe;
 mod replay;
 mod serve;
+mod spof;
 mod why;
 
 use std::process::ExitCode;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Health(args) => runtime.block_on(health::run(&args)),
         Command::Why(args) => runtime.block_on(why::run(&args)),
         Command::Replay(args) => replay::run(&args),
+        Command::Impact(args) => impact::run(&args),
+        Command::Spof(args) => spof::run(&args),
         Command::Probe(args) => runtime.block_on(probe::run(&args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
     };

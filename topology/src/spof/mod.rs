@@ -90,7 +90,9 @@ pub fn find(model: &Model, graph: &Graph) -> Vec<Spof> {
     found.sort_by_key(|spof| {
         let red_entries = spof.impact.entries_at(Health::Red).count();
         let (red, hurt) = (spof.impact.at(Health::Red).count(), spof.impact.hurt.len());
-        let worst_first = std::cmp::Reverse((spof.level.rank(), red_entries, red, hurt));
+        // What takes several instances at once is less likely than any single loss.
+        let likely = spof.kind != SpofKind::OnEveryWay;
+        let worst_first = std::cmp::Reverse((spof.level.rank(), likely, red_entries, red, hurt));
         (worst_first, spof.kind, spof.components.first().copied())
     });
     found

@@ -90,16 +90,8 @@ pub(super) fn what_and_advice(
         },
         SpofKind::SingleCopy => (
             Text::new(
-                if name == its {
-                    format!("{its} has shards with a single copy")
-                } else {
-                    format!("{name} is the single copy of its shard")
-                },
-                if name == its {
-                    format!("{its} 有只有一份的分片")
-                } else {
-                    format!("{name} 是其分片的唯一副本")
-                },
+                format!("one loss takes a shard of {its} away ({all} instances)"),
+                format!("坏一个实例就失去 {its} 的一个分片（共 {all} 个实例）"),
             ),
             Text::new(
                 format!(

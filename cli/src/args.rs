@@ -25,6 +25,8 @@ Examples:
   topowatch why                        what is really broken, and why we say so
   topowatch change order-service \"release 1.2\"
   topowatch record -o outage.json.gz   the last minutes, to be replayed
+  topowatch impact order-db            what breaks if it breaks
+  topowatch spof --fail-on red         has the platform a single point of failure?
 
 Exit status: 0 green or done, 1 yellow or failed, 2 red or a broken file, 3 unknown or no answer,
 64 a command line that makes no sense.";
@@ -51,6 +53,10 @@ pub(crate) enum Command {
     Change(ChangeArgs),
     /// Write the last minutes of a running server to a file, for `topowatch replay`
     Record(RecordArgs),
+    /// What breaks if a node breaks, and what stays up; from the file, without a server
+    Impact(ImpactArgs),
+    /// The single points of failure of the file, worst first
+    Spof(SpofArgs),
     /// Look at one node or address now, from here, and say what each step took
     Probe(ProbeArgs),
     /// Start the ordering platform with its monitor, in the foreground
@@ -212,6 +218,32 @@ pub(crate) struct RecordArgs {
     pub(crate) length: Duration,
     #[command(flatten)]
     pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImpactArgs {
+    /// A component, an instance (a prefix will do while it is unambiguous), or a label as host=h7
+    #[arg(value_name = "NODE|LABEL")]
+    pub(crate) target: String,
+    /// The topology file; its secrets are not needed
+    #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpofArgs {
+    /// The topology file; its secrets are not needed
+    #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Exit 2 when there is a red one; with `yellow` also 1 when there are only yellow ones
+    #[arg(long, value_name = "LEVEL", value_parser = ["red", "yellow"])]
+    pub(crate) fail_on: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -9,15 +9,17 @@ mod environment;
 mod exit;
 mod follow;
 mod health;
+mod impact;
 mod load;
 mod once;
 mod output;
 mod probe;
-mod replay;
 mod record;
 mod reload;
+mod replay;
 mod scrub;
 mod serve;
+mod spof;
 mod token;
 mod why;
 
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         Command::Reload(args) => runtime.block_on(reload::run(&args)),
         Command::Change(args) => runtime.block_on(change::run(&args)),
         Command::Record(args) => runtime.block_on(record::run(&args)),
+        Command::Impact(args) => impact::run(&args),
+        Command::Spof(args) => spof::run(&args),
         Command::Probe(args) => runtime.block_on(probe::run(&args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
     };

@@ -373,17 +373,7 @@ impl Engine {
     }
 
     fn roll_up(&self, health: &[Health]) -> Vec<RolledUp> {
-        let model = &*self.model;
-        let role = |i: usize| self.role(InstanceId(i as u32));
-        let own: Vec<Health> =
-            model.components.iter().map(|c| rollup::own_health(model, c, |i| health[i], role)).collect();
-        let felt: Vec<Health> = model
-            .components
-            .iter()
-            .zip(&own)
-            .map(|(c, own)| rollup::felt(model, c, *own, |i| health[i]))
-            .collect();
-        rollup::roll_up(&self.graph, &own, &felt)
+        rollup::roll_up(&self.graph, |i| health[i], |i| self.role(InstanceId(i as u32)), &[])
     }
 
     fn verdict(&self, health: &[Health], now: Timestamp) -> Verdict {

@@ -9,6 +9,7 @@ mod decode;
 pub mod diagnostic;
 pub mod fault;
 pub mod graph;
+pub mod impact;
 pub mod kind;
 pub mod level;
 pub mod model;
@@ -16,6 +17,7 @@ pub mod normal;
 mod range;
 mod read;
 pub mod rollup;
+pub mod spof;
 #[cfg(test)]
 mod testkit;
 pub mod text;

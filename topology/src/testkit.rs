@@ -4,7 +4,7 @@ use crate::Environment;
 use crate::diagnostic::Diagnostic;
 use crate::kind::{Bad, KindSpec, LabelledSpec, OptionForm, OptionSpec, SignalSpec, Unit};
 use crate::level::Kind;
-use crate::model::{InstanceId, Model};
+use crate::model::{Dependency, InstanceId, Model, Strength};
 
 static HTTP: KindSpec = KindSpec {
     name: "http",
@@ -125,4 +125,40 @@ pub(crate) fn instance(model: &Model, name: &str) -> InstanceId {
     InstanceId(
         model.instances.iter().position(|i| i.name == name).unwrap_or_else(|| panic!("no {name}")) as u32
     )
+}
+
+/// One more dependency: `a -> b optional`, `a-1, a-2 -> b-1`, `a -> b one_of:1`; an end is a component or a
+/// list of instances of one.
+pub(crate) fn add(model: &mut Model, line: &str) {
+    let (from, rest) = line.split_once("->").unwrap();
+    let words = |text: &str| -> Vec<String> {
+        text.replace(',', " ").split_whitespace().map(str::to_owned).collect()
+    };
+    let (mut strength, mut one_of, mut to) = (Strength::Required, None, Vec::new());
+    for word in words(rest) {
+        match word.as_str() {
+            "required" => {}
+            "optional" => strength = Strength::Optional,
+            "async" => strength = Strength::Async,
+            _ => match word.strip_prefix("one_of:") {
+                Some(group) => one_of = Some(group.parse().unwrap()),
+                None => to.push(word),
+            },
+        }
+    }
+    let end = |names: &[String]| {
+        if let Some(component) = model.component_by_name(&names[0]) {
+            return (component, Vec::new());
+        }
+        let part: Vec<InstanceId> = names.iter().map(|name| instance(model, name)).collect();
+        (model.instance(part[0]).component, part)
+    };
+    let ((from, from_part), (to, to_part)) = (end(&words(from)), end(&to));
+    model.dependencies.push(Dependency { from, to, strength, from_part, to_part, one_of });
+}
+
+/// Gives an instance a label.
+pub(crate) fn label(model: &mut Model, name: &str, key: &str, value: &str) {
+    let id = instance(model, name);
+    model.instances[id.index()].labels.insert(key.to_owned(), value.to_owned());
 }

@@ -7,6 +7,7 @@ mod commands;
 mod docs;
 mod layers;
 mod live;
+mod planning;
 mod receiver;
 mod serving;
 mod support;

@@ -117,14 +117,9 @@ fn begins_at(situation: &Situation<'_>, culprit: Culprit) -> Vec<ComponentId> {
 
 /// The rolled-up levels as observed.
 fn rolled_up(situation: &Situation<'_>) -> Vec<Health> {
-    let model = situation.model;
-    let level = |i: usize| situation.instances[i].health;
-    let own: Vec<Health> = model.component_ids().map(|id| situation.own_health(id, level)).collect();
-    let felt: Vec<Health> = model
-        .component_ids()
-        .map(|id| rollup::felt(model, model.component(id), own[id.index()], level))
-        .collect();
-    rollup::roll_up(situation.graph, &own, &felt).into_iter().map(|rolled| rolled.health).collect()
+    let facts = situation.instances;
+    let rolled = rollup::roll_up(situation.graph, |i| facts[i].health, |i| facts[i].role, &[]);
+    rolled.into_iter().map(|rolled| rolled.health).collect()
 }
 
 fn because(situation: &Situation<'_>, over: &[DependencyId], root: &Suspect) -> Text {

@@ -3,6 +3,7 @@
 //! The roll-up itself says what a broken dependency *must* do to its dependants; that counts misses. What
 //! it *may* do is more (a slow optional dependency may make its callers fail); that explains.
 
+use crate::graph::DependencyId;
 use crate::level::Health;
 use crate::model::{ComponentId, Strength};
 use crate::rollup;
@@ -186,31 +187,16 @@ pub(super) fn contradicted(scene: &Scene<'_>, cause: &Cause) -> Vec<ComponentId>
             Health::Green
         }
     };
-    let mut own = vec![Health::Green; model.components.len()];
-    let mut felt = own.clone();
-    let mut touched: Vec<ComponentId> =
-        cause.instances.iter().map(|id| model.instance(*id).component).collect();
-    touched.extend(&cause.components);
-    touched.sort_unstable();
-    touched.dedup();
-    for id in touched {
-        own[id.index()] = situation.own_health(id, level);
-        felt[id.index()] = rollup::felt(model, model.component(id), own[id.index()], level);
-        if cause.components.contains(&id) && cause.why == Why::Unseen {
-            own[id.index()] = Health::Red;
-            felt[id.index()] = Health::Red;
-        }
-    }
+    // Nobody looks at it: what it does to its dependants is all there is.
+    let unseen = cause.components.iter().filter(|_| cause.why == Why::Unseen);
+    let mut broken: Vec<DependencyId> = unseen.flat_map(|id| situation.graph.needed_by(*id)).collect();
     if let Some(way) = cause.way
         && way.from_instance.is_none()
         && !matches!(cause.why, Why::Overload)
-        && let Some(edge) = situation.graph.between(way.from, way.to)
     {
-        let strength = situation.graph.dependency(edge).strength;
-        own[way.from.index()] = rollup::transfer(strength, Health::Red);
-        felt[way.from.index()] = own[way.from.index()];
+        broken.extend(situation.graph.between(way.from, way.to));
     }
-    let rolled = rollup::roll_up(situation.graph, &own, &felt);
+    let rolled = rollup::roll_up(situation.graph, level, |i| situation.instances[i].role, &broken);
     model
         .component_ids()
         .filter(|id| rolled[id.index()].health.severity() >= Health::Impaired.severity())

@@ -223,12 +223,6 @@ impl Situation<'_> {
         ids.filter(|id| self.facts(*id).health.is_unhealthy()).collect()
     }
 
-    /// The own level of a component, given the levels of its instances.
-    pub(super) fn own_health(&self, component: ComponentId, health_of: impl Fn(usize) -> Health) -> Health {
-        let component = self.model.component(component);
-        crate::rollup::own_health(self.model, component, health_of, |i| self.instances[i].role)
-    }
-
     /// True when every instance is seen green, by a probe that exercises what lies behind, at a time when
     /// trouble that began at `since` would have shown.
     pub(super) fn proven_green(&self, component: ComponentId, since: f64) -> bool {

@@ -85,6 +85,8 @@ const MAX_CONTRADICTIONS: usize = 4;
 const MAX_AGAINST_SEEN: f64 = 1.2;
 /// What each bad instance of a place costs whose trouble may be from elsewhere.
 const UNLIKE: f64 = 0.5;
+/// More symptoms than this are many.
+const MANY: usize = 200;
 /// A label needs this share of its instances to be bad.
 const LABEL_SHARE: f64 = 0.6;
 
@@ -151,7 +153,9 @@ fn sick(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
         groups.extend(kinds.into_values().filter(|ids| ids.len() > 1 && ids.len() < members.len()));
     }
     if members.len() > 1 {
-        groups.extend(members.iter().map(|id| vec![*id]));
+        // Among very many, those who name another need not each be tried as the one.
+        let few = scene.symptoms.len() <= MANY;
+        groups.extend(members.iter().filter(|id| few || !accuses(scene, **id)).map(|id| vec![*id]));
     }
     let drain = scene.symptoms_of(component).all(|s| s.nature == Nature::Drain);
     let queue_sides =

@@ -30,7 +30,9 @@ const BURDEN: f64 = 0.5;
 /// Trouble may travel over required and optional dependencies, but not through a component that is seen
 /// green by a probe that exercises it.
 pub(super) fn reach(scene: &Scene<'_>, cause: &Cause) -> Reach {
-    Reach { may: spread(scene, cause, false), slow: spread(scene, cause, true) }
+    let may = spread(scene, cause, false);
+    let slow = if scene.any_slow { spread(scene, cause, true) } else { may.clone() };
+    Reach { may, slow }
 }
 
 fn spread(scene: &Scene<'_>, cause: &Cause, slow: bool) -> Vec<bool> {
@@ -68,13 +70,10 @@ fn spread(scene: &Scene<'_>, cause: &Cause, slow: bool) -> Vec<bool> {
                 work.push(link.other);
             }
         }
-        // A broker whose queue is no longer drained backs up.
-        for (broker, view) in scene.views.iter().enumerate() {
-            let backlog = || view.symptoms.iter().any(|i| scene.symptoms[*i].nature == Nature::Drain);
-            if (view.drained_by.contains(&id) || view.filled_by.contains(&id)) && backlog() {
-                // A backlog stays where it is: it does not reach those who fill it.
-                may[broker] = true;
-            }
+        // A broker whose queue is no longer drained backs up, and that stays where it is: it does not reach
+        // those who fill it.
+        for broker in &scene.view(id).backs_up {
+            may[broker.index()] = true;
         }
     }
     may
@@ -177,6 +176,9 @@ fn passes(scene: &Scene<'_>, cause: &Cause, dependency: ComponentId, symptom: &S
 pub(super) fn contradicted(scene: &Scene<'_>, cause: &Cause) -> Vec<ComponentId> {
     let situation = scene.situation;
     let model = situation.model;
+    if !anybody_above_is_proven(scene, cause) {
+        return Vec::new();
+    }
     let level = |i: usize| {
         let id = crate::model::InstanceId(i as u32);
         if cause.instances.contains(&id) {
@@ -204,4 +206,29 @@ pub(super) fn contradicted(scene: &Scene<'_>, cause: &Cause) -> Vec<ComponentId>
         // Who overloads another may be well itself.
         .filter(|id| cause.why != Why::Overload || cause.way.is_none_or(|way| way.from != *id))
         .collect()
+}
+
+/// Whether anybody who needs what is broken, near or far, is proven well: only they can contradict, and the
+/// roll-up need not be asked where there is nobody.
+fn anybody_above_is_proven(scene: &Scene<'_>, cause: &Cause) -> bool {
+    let model = scene.situation.model;
+    let mut seen = vec![false; scene.views.len()];
+    let mut work: Vec<ComponentId> = cause
+        .instances
+        .iter()
+        .map(|id| model.instance(*id).component)
+        .chain(cause.components.iter().copied())
+        .collect();
+    work.extend(cause.way.map(|way| way.from));
+    while let Some(id) = work.pop() {
+        if std::mem::replace(&mut seen[id.index()], true) {
+            continue;
+        }
+        if scene.view(id).proven {
+            return true;
+        }
+        let above = scene.view(id).needed_by.iter().filter(|link| link.strength != Strength::Async);
+        work.extend(above.map(|link| link.other));
+    }
+    false
 }

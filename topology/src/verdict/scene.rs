@@ -74,6 +74,8 @@ pub(super) struct View {
     pub(super) drained_by: Vec<ComponentId>,
     /// Who puts messages in.
     pub(super) filled_by: Vec<ComponentId>,
+    /// Brokers with a backlog whose queues it drains or fills.
+    pub(super) backs_up: Vec<ComponentId>,
 }
 
 /// Words of one component on another, counted by instance.
@@ -107,6 +109,8 @@ pub(super) struct Scene<'a> {
     pub(super) words: BTreeMap<(ComponentId, ComponentId), Words>,
     /// Instance to index of its symptom.
     pub(super) symptom_of: BTreeMap<InstanceId, usize>,
+    /// Some symptom is slowness, and nothing else.
+    pub(super) any_slow: bool,
     /// When the first symptom began.
     pub(super) began: f64,
 }
@@ -216,9 +220,14 @@ impl<'a> Scene<'a> {
             }
         }
         single_out(situation, &views, &mut symptoms);
-        let mut scene = Self { situation, symptoms, views, words, symptom_of, began };
+        let any_slow = symptoms.iter().any(|s| {
+            let facts = situation.facts(s.id);
+            facts.fault.is_none() && facts.slower_by.is_some()
+        });
+        let mut scene = Self { situation, symptoms, views, words, symptom_of, any_slow, began };
         scene.find_queue_sides();
         scene.find_overload();
+        scene.find_backlogs();
         scene
     }
 
@@ -256,6 +265,23 @@ impl<'a> Scene<'a> {
             let view = &mut self.views[component.index()];
             view.drained_by = drained;
             view.filled_by = filled;
+        }
+    }
+
+    /// For each component the brokers that back up when it stops.
+    fn find_backlogs(&mut self) {
+        for broker in self.situation.model.component_ids() {
+            if !self.symptoms_of(broker).any(|s| s.nature == Nature::Drain) {
+                continue;
+            }
+            let view = self.view(broker);
+            let mut sides: Vec<ComponentId> =
+                view.drained_by.iter().chain(&view.filled_by).copied().collect();
+            sides.sort_unstable();
+            sides.dedup();
+            for side in sides {
+                self.views[side.index()].backs_up.push(broker);
+            }
         }
     }
 

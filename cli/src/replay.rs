@@ -48,7 +48,7 @@ fn read(file: &Path) -> Result<RecordedCase> {
         fail(
             Exit::Red,
             format!(
-                "{name}:{}:{}: this is no recorded case: {error}\n  `topowatch record` writes one; docs/cases.md has the format",
+                "{name}:{}:{}: this is no recorded case: {error}\n  `topowatch record` writes one; docs/verdict.md has the format",
                 error.line(),
                 error.column()
             ),

@@ -9,5 +9,6 @@ mod layers;
 mod live;
 mod planning;
 mod receiver;
+mod replay;
 mod serving;
 mod support;

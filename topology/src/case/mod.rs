@@ -1,6 +1,6 @@
 //! Recorded cases: what was seen of one incident, in one JSON object, to be judged again offline.
 //!
-//! The format is the one of `topowatch record`; see docs/cases.md. Unknown members are ignored, so that
+//! The format is the one of `topowatch record`; see docs/verdict.md. Unknown members are ignored, so that
 //! newer recorders can say more.
 
 mod judge;

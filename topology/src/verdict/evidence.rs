@@ -318,17 +318,24 @@ fn sentence(kind: &'static str, en: String, zh: String) -> Evidence {
 fn instance_fault(situation: &Situation<'_>, id: InstanceId) -> Option<Evidence> {
     let instance = situation.model.instance(id);
     let facts = situation.facts(id);
-    let (name, address) = (&instance.name, &instance.address);
+    // A recorded case has no addresses.
+    let (at, at_zh) = if instance.address.port == 0 {
+        (String::new(), String::new())
+    } else {
+        (format!(" ({})", instance.address), format!("（{}）", instance.address))
+    };
+    let name = &instance.name;
     if let Some(fault) = facts.fault {
         let verb = fault.kind.verb();
         let own = fault.kind.is_own();
-        let words = if fault.words.is_empty() { String::new() } else { format!(" ({})", fault.words) };
         // "connection refused" adds nothing to "refuses connections".
-        let words = if fault.kind == FaultKind::Refused { String::new() } else { words };
-        let (en, zh) = (
-            format!("{name} ({address}) {verb}{words}"),
-            format!("{name}（{address}）{}{words}", fault.kind.short_zh()),
-        );
+        let words = if fault.words.is_empty() || fault.kind == FaultKind::Refused {
+            String::new()
+        } else {
+            format!(" ({})", fault.words)
+        };
+        let (en, zh) =
+            (format!("{name}{at} {verb}{words}"), format!("{name}{at_zh}{}{words}", fault.kind.short_zh()));
         return Some(if own && fault.kind != FaultKind::Auth {
             sentence(
                 "own_fault",
@@ -340,11 +347,23 @@ fn instance_fault(situation: &Situation<'_>, id: InstanceId) -> Option<Evidence>
         });
     }
     let signal = facts.signal?;
-    Some(sentence(
-        "signal",
-        format!("{name} ({address}) is past its threshold in {signal}"),
-        format!("{name}（{address}）的 {signal} 超过阈值"),
-    ))
+    Some(match (signal, facts.slower_by) {
+        ("health.reported", _) => sentence(
+            "signal",
+            format!("{name}{at} says of itself that it is not well"),
+            format!("{name}{at_zh}自报状态不佳"),
+        ),
+        ("latency_seconds", Some(by)) => sentence(
+            "signal",
+            format!("{name}{at} takes {by:.2} s longer to answer than normal"),
+            format!("{name}{at_zh}的应答比平时慢 {by:.2} 秒"),
+        ),
+        _ => sentence(
+            "signal",
+            format!("{name}{at} is past its threshold in {signal}"),
+            format!("{name}{at_zh}的 {signal} 超过阈值"),
+        ),
+    })
 }
 
 fn component_fault(situation: &Situation<'_>, id: ComponentId, cause: &Cause) -> Option<Evidence> {

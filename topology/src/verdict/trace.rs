@@ -5,7 +5,7 @@
 //! callee, flow that goes in and no longer comes out) before slowness; a leaf among those that moved, whose
 //! own change is a fair share of its dependants', before the rest; on the way from the symptom; seen by its
 //! own probe rather than only by a caller; then size. The order and the figures behind it are in
-//! ARCHITECTURE.md ("The verdict from numbers alone").
+//! docs/verdict.md.
 
 use std::collections::BTreeMap;
 

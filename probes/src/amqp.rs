@@ -40,6 +40,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
     ],
     labelled: Some(&LabelledSpec {
         key: "queues",
+        options: &[],
         signals: &[
             SignalSpec {
                 name: "amqp.queue_exists",
@@ -68,6 +69,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         ],
     }),
     exercises_dependencies: true,
+    ..KindSpec::EMPTY
 };
 
 pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {

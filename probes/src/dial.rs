@@ -107,22 +107,6 @@ pub(crate) fn connect_timeout(look: &Look<'_>) -> Stop {
     Fault::new(FaultKind::ConnectTimeout, "tcp", &words).into()
 }
 
-/// What a bare second connect says after a library gave up without telling whether it was connected:
-/// nothing, if this one connects.
-pub(crate) async fn triage(
-    look: &mut Look<'_>,
-    addresses: &[SocketAddr],
-    reserve: Duration,
-) -> Result<(), Stop> {
-    let until = (now() + reserve).min(look.deadline());
-    match look.stage("tcp", until, connect_any(addresses, until)).await {
-        Ok(Ok(_connected)) => Ok(()),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(connect_timeout(look)),
-        Ok(Err(error)) => Err(io_stop(&error, "tcp")),
-        Err(_late) => Err(connect_timeout(look)),
-    }
-}
-
 /// What an error of the system means in a stage.
 pub(crate) fn io_stop(error: &io::Error, stage: &'static str) -> Stop {
     use io::ErrorKind as Io;

@@ -12,6 +12,8 @@ use topology::level::Health;
 
 /// Checks inside checks, at most so deep.
 const MAX_DEPTH: usize = 4;
+/// A body nested deeper is nobody's health.
+const MAX_NESTING: usize = 64;
 /// More checks than this are not read.
 const MAX_CHECKS: usize = 200;
 /// A bare word is no longer than this.
@@ -41,6 +43,8 @@ pub(crate) struct Check {
     pub(crate) words: String,
     /// How long it took.
     pub(crate) latency: Option<Duration>,
+    /// The number it observed, where it gives one.
+    pub(crate) observed: Option<f64>,
 }
 
 /// A status word.
@@ -111,12 +115,33 @@ pub(crate) fn read(body: &[u8], says_json: bool) -> Result<Option<Report>, NotJs
     if !says_json && trimmed.first() != Some(&b'{') {
         return Ok(bare_word(trimmed));
     }
-    // The parser stops at 128 levels of nesting by itself.
+    if says_json && depth(trimmed) > MAX_NESTING {
+        return Err(NotJson);
+    }
     match serde_json::from_slice::<Value>(trimmed) {
         Ok(Value::Object(object)) => Ok(from_object(&object)),
         Err(_) if says_json => Err(NotJson),
         Ok(_) | Err(_) => Ok(None),
     }
+}
+
+/// How deep the brackets go; those inside strings do not count.
+fn depth(body: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 fn bare_word(text: &[u8]) -> Option<Report> {
@@ -222,7 +247,8 @@ impl Checks {
                 (known.word, known.words) = (word, words);
             }
         } else if self.0.len() < MAX_CHECKS {
-            self.0.push(Check { name, word, words, latency });
+            let observed = get(check, "observedValue").and_then(Value::as_f64);
+            self.0.push(Check { name, word, words, latency, observed });
         }
     }
 }

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use topology::fault::{Fault, FaultKind, Reason, clean_words};
-use topology::kind::{KindSpec, OptionForm, OptionSpec, SignalSpec, Unit};
+use topology::kind::{Bad, KindSpec, LabelledSpec, OptionForm, OptionSpec, SignalSpec, Unit};
 use topology::level::{Health, Kind};
+use topology::model::OptionValue;
 
+use crate::expectation;
 use crate::health::{self, Report, Word};
 use crate::look::{Look, Stop};
 use crate::observation::Witness;
-use crate::spec::{CONNECT, COUNT, HOST, SECONDS, TOTAL};
-use crate::web::{self, Page, Request};
+use crate::sentinel::SENTINEL;
+use crate::spec::{CONNECT, COUNT, EXPIRES_IN, HOST, SECONDS, TLS_HANDSHAKE, TOTAL};
+use crate::tls_session::{Settings, TLS};
+use crate::web::{self, Exchange, HEADERS, MAX_BODY_OPTION as MAX_BODY, Page, Request};
 
 /// Kept back of the timeout for asking `live` after the deep page has hung.
 const LIVE: Duration = Duration::from_millis(300);
@@ -29,12 +33,10 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             help: "The page, best a health page.",
         },
         HOST,
-        OptionSpec {
-            name: "tls",
-            form: OptionForm::Truth,
-            default: Some("false"),
-            help: "Whether to speak HTTPS, with the system's root certificates.",
-        },
+        TLS,
+        HEADERS,
+        MAX_BODY,
+        expectation::EXPECT,
         OptionSpec {
             name: "witness",
             form: OptionForm::Word(&["auto", "off"]),
@@ -49,6 +51,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             help: "A page that asks no dependency. A deep page hangs when its dependency does; where this one \
                    still answers, the hang may be inherited.",
         },
+        SENTINEL,
     ],
     signals: &[
         SignalSpec {
@@ -92,10 +95,31 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             ..COUNT
         },
         CONNECT,
+        TLS_HANDSHAKE,
+        EXPIRES_IN,
         TOTAL,
     ],
-    labelled: None,
+    labelled: Some(&LabelledSpec {
+        key: "observed",
+        options: &[],
+        signals: &[
+            SignalSpec {
+                name: "http.observed",
+                key: "above",
+                help: "The observedValue of a check of this name, bad when it is high. No default.",
+                ..COUNT
+            },
+            SignalSpec {
+                name: "http.observed",
+                key: "below",
+                bad: Bad::Below,
+                help: "The same, bad when it is low.",
+                ..COUNT
+            },
+        ],
+    }),
     exercises_dependencies: true,
+    ..KindSpec::EMPTY
 };
 
 pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
@@ -120,13 +144,23 @@ pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
 }
 
 fn request<'r>(look: &Look<'r>, path: &'r str, until: std::time::Instant) -> Request<'r> {
+    let accept = "application/health+json, application/json;q=0.9, */*;q=0.1";
     Request {
-        path,
         host: look.probe.text("host"),
-        tls: look.probe.truth("tls"),
-        accept: "application/health+json, application/json;q=0.9, */*;q=0.1",
-        until,
+        tls: Settings::of(look.probe),
+        headers: look.probe.options.get("headers").map(web::headers).unwrap_or_default(),
+        max_body: look.probe.count("max_body").map_or(web::MAX_BODY, |most| most as usize),
+        ..Request::get(path, accept, until)
     }
+}
+
+/// The sentinel: an idle connection, after its TLS handshake where there is one.
+pub(crate) async fn hold(look: &mut Look<'_>) -> Result<(), Stop> {
+    let tls = Settings::of(look.probe);
+    let until = look.deadline();
+    let mut exchange = Exchange::open(look, tls.as_ref(), look.probe.text("host"), until).await?;
+    exchange.ended().await;
+    Ok(())
 }
 
 /// A deep check inherits its dependency's hang: the stage `deep` says that the process itself answers.
@@ -143,10 +177,14 @@ async fn deep_only(look: &mut Look<'_>, live: &str, mut fault: Fault) -> Stop {
 
 /// What the status and the body mean together: the worse of the two.
 fn judge(look: &mut Look<'_>, page: &Page) -> Result<(), Stop> {
+    let expect = look.probe.options.get("expect").and_then(OptionValue::record);
+    if let Some(expect) = expect {
+        expectation::check(expect, page)?;
+    }
     let report = if look.probe.text("witness") == Some("off") {
         None
     } else {
-        match health::read(&page.body, page.content_type.contains("json")) {
+        match health::read(&page.body, page.content_type().contains("json")) {
             Ok(report) => report,
             Err(health::NotJson) if page.status < 400 => {
                 let words = "the body says that it is JSON, and is none";
@@ -159,7 +197,14 @@ fn judge(look: &mut Look<'_>, page: &Page) -> Result<(), Stop> {
         return plain(look, page.status);
     };
     look.witnesses = witnesses(&report);
-    if page.status >= 500 {
+    for check in &report.checks {
+        if let Some(observed) = check.observed
+            && look.probe.labels.contains(&check.name)
+        {
+            look.put(format!("http.observed[{}]", check.name), observed);
+        }
+    }
+    if page.status >= 500 && !expectation::names_status(expect) {
         return Err(blaming(page.status, &report).into());
     }
     plain(look, page.status)?;
@@ -185,6 +230,10 @@ fn judge(look: &mut Look<'_>, page: &Page) -> Result<(), Stop> {
 
 /// A status without a health answer.
 fn plain(look: &mut Look<'_>, status: u16) -> Result<(), Stop> {
+    let expect = look.probe.options.get("expect").and_then(OptionValue::record);
+    if expectation::names_status(expect) {
+        return Ok(());
+    }
     if status == 429 {
         look.answer.reported = Some((Health::AtRisk, "429: told to slow down".to_owned()));
         return Ok(());

@@ -4,31 +4,53 @@
 //! it yields signals or a fault, and leaves the judging of thresholds to whoever asked.
 #![warn(missing_docs)]
 
+mod certificate;
 mod clock;
 mod dial;
+mod expectation;
+mod exposition;
 mod health;
+mod kept;
 mod look;
+mod memory;
 pub mod observation;
+mod plugin_output;
 mod prober;
 mod registry;
 mod relay;
+mod sentinel;
 mod spec;
+mod starttls;
+mod stream;
+mod tls_session;
 mod web;
 
 mod amqp;
 mod amqp_session;
+mod dns;
+mod exec;
+pub mod heartbeat;
 mod http;
+mod icmp;
+mod journey;
+mod journey_values;
+mod memcached;
 mod mysql;
 mod mysql_faults;
 mod nginx;
 mod postgres;
 mod postgres_faults;
+mod prometheus;
+mod rabbitmq;
 mod redis;
 mod redis_info;
 mod redis_session;
 mod tcp;
+mod tls;
+mod websocket;
 
 pub use prober::{Prober, ProberError};
+pub use sentinel::SentinelEnd;
 
 /// The tables of all kinds, for [`topology::read`].
 pub fn specs() -> Vec<&'static topology::kind::KindSpec> {

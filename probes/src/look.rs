@@ -7,6 +7,7 @@ use topology::fault::{Fault, FaultKind, clean_words};
 use topology::model::{Address, Probe};
 
 use crate::clock::now;
+use crate::memory::Key;
 use crate::observation::{Answer, Stage, Witness};
 use crate::prober::Shared;
 
@@ -59,6 +60,8 @@ pub(crate) struct Look<'a> {
     /// What the instance says of its dependencies; it counts in any case.
     pub(crate) witnesses: Vec<Witness>,
     pub(crate) stages: Vec<Stage>,
+    /// A kept connection is not to be used.
+    pub(crate) fresh: bool,
     began: Instant,
     deadline: Instant,
 }
@@ -74,6 +77,7 @@ impl<'a> Look<'a> {
             answer: Answer::default(),
             witnesses: Vec::new(),
             stages: Vec::new(),
+            fresh: false,
             began,
             deadline: began + probe.timeout,
         }
@@ -143,6 +147,30 @@ impl<'a> Look<'a> {
     pub(crate) fn put(&mut self, name: impl Into<String>, value: f64) {
         if value.is_finite() {
             self.answer.signals.insert(name.into(), value);
+        }
+    }
+
+    /// Which instance this is, looked at how, in the prober's memory.
+    pub(crate) fn key(&self) -> Key {
+        self.shared.memory.key(self.probe, self.address, self.instance)
+    }
+
+    /// Keeps a counter's rise a second, from the third look on. `identity` names the life of the process
+    /// that counts: a counter that begins anew has no rate.
+    pub(crate) fn rate(&mut self, signal: &str, total: Option<f64>, identity: &str) {
+        let Some(total) = total else { return };
+        let rate = self.shared.memory.rate(self.key(), now(), signal, total, identity);
+        self.put_some(signal, rate);
+    }
+
+    /// Keeps the share of one counter's rise in the rise of both, where there was any.
+    pub(crate) fn share_of(&mut self, signal: &str, part: Option<f64>, rest: Option<f64>, identity: &str) {
+        let (Some(part), Some(rest)) = (part, rest) else { return };
+        let (key, memory) = (self.key(), &self.shared.memory);
+        let part_rate = memory.rate(key, now(), signal, part, identity);
+        let both_rate = memory.both(key, now(), signal, part + rest, identity);
+        if let (Some(part), Some(both)) = (part_rate, both_rate.filter(|both| *both > 0.0)) {
+            self.put(signal, part / both);
         }
     }
 

@@ -115,8 +115,8 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         CONNECT,
         TOTAL,
     ],
-    labelled: None,
     exercises_dependencies: true,
+    ..KindSpec::EMPTY
 };
 
 const VERSION: &str =

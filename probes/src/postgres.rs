@@ -157,8 +157,8 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         CONNECT,
         TOTAL,
     ],
-    labelled: None,
     exercises_dependencies: true,
+    ..KindSpec::EMPTY
 };
 
 /// One scan of `pg_stat_activity`: no locks on tables, a millisecond or two.

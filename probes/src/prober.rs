@@ -6,15 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use topology::fault::{Fault, FaultKind};
 use topology::model::{Address, Probe};
 
 use crate::dial::Names;
 use crate::look::{CLOSE, Look, Stop, seconds};
+use crate::memory::Memory;
 use crate::observation::{Observation, Outcome};
 use crate::registry;
 use crate::relay::Relays;
-use crate::web::TlsConfigs;
+use crate::tls_session::TlsConfigs;
+
+/// Plug-ins at once: each is a process, often a shell with more of them.
+const PLUGINS: usize = 8;
 
 /// Why no prober could be made.
 #[derive(Debug)]
@@ -36,7 +41,7 @@ impl std::error::Error for ProberError {}
 /// Looks at instances; cheap to clone.
 #[derive(Clone)]
 pub struct Prober {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What all looks share.
@@ -45,6 +50,10 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     /// Prepared TLS settings.
     pub(crate) tls: TlsConfigs,
+    /// What is kept between looks.
+    pub(crate) memory: Memory,
+    /// Plug-ins that may run at once.
+    pub(crate) plugins: Semaphore,
     /// Connections lent to clients that take none.
     pub(crate) relays: Relays,
     /// Tells this monitor's marks from another one's.
@@ -57,6 +66,11 @@ impl Shared {
     pub(crate) fn nonce(&self) -> String {
         format!("{}-{}", self.monitor, self.looks.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// A small number that differs from look to look.
+    pub(crate) fn number(&self) -> u16 {
+        self.looks.fetch_add(1, Ordering::Relaxed) as u16
+    }
 }
 
 impl Prober {
@@ -67,13 +81,14 @@ impl Prober {
     pub fn new() -> Result<Self, ProberError> {
         // An error means that one is installed already: as good.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let tls = TlsConfigs::new().map_err(|error| ProberError::Tls(error.to_string()))?;
         let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
         let monitor = format!("{random:016x}");
         Ok(Self {
             shared: Arc::new(Shared {
                 names: Names::new(),
-                tls,
+                tls: TlsConfigs::default(),
+                memory: Memory::default(),
+                plugins: Semaphore::new(PLUGINS),
                 relays: Relays::default(),
                 monitor,
                 looks: AtomicU64::new(0),
@@ -84,7 +99,23 @@ impl Prober {
     /// One look, inside `probe.timeout` in all. Never panics, never waits longer than the timeout and
     /// 50 ms to close.
     pub async fn look(&self, probe: &Probe, address: &Address, instance: &str) -> Observation {
+        self.look_on(probe, address, instance, false).await
+    }
+
+    /// The same on a connection of its own, also where connections are kept: a second look, or the first one
+    /// after a level changed.
+    pub async fn look_fresh(&self, probe: &Probe, address: &Address, instance: &str) -> Observation {
+        self.look_on(probe, address, instance, true).await
+    }
+
+    async fn look_on(&self, probe: &Probe, address: &Address, instance: &str, fresh: bool) -> Observation {
+        // Waiting for a turn is not the target's time: the look begins after it. The semaphore is never closed.
+        let _turn = match probe.kind.name {
+            "exec" => self.shared.plugins.acquire().await.ok(),
+            _ => None,
+        };
         let mut look = Look::new(probe, address, instance, &self.shared);
+        look.fresh = fresh;
         let ended = match registry::find(probe.kind.name) {
             Some(kind) => {
                 // The probes keep the deadline themselves; this holds if one forgets, or a library panics.

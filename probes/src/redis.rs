@@ -176,9 +176,16 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         CONNECT,
         TOTAL,
     ],
-    labelled: None,
     exercises_dependencies: true,
+    ..KindSpec::EMPTY
 };
+
+/// The sentinel: a logged-in idle connection.
+pub(crate) async fn hold(look: &mut Look<'_>) -> Result<(), Stop> {
+    let mut session = Session::open(look).await?;
+    session.ended().await;
+    Ok(())
+}
 
 pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
     let mut session = Session::open(look).await?;

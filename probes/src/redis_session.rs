@@ -1,26 +1,20 @@
 //! A connection to Redis for one look, and what its errors mean.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError, RedisResult, Value};
 use secrecy::ExposeSecret;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 use topology::fault::{Fault, FaultKind, Reason};
 
 use crate::clock::now;
 use crate::dial;
 use crate::look::{Late, Look, Stop};
+use crate::stream::{Capped, MAX_BYTES, Overflow};
+use crate::tls_session::{self, Settings};
 
-/// All that one look may read. The client's own parser has no limit for the length of a string.
-const MAX_BYTES: usize = 1024 * 1024;
 /// How long the words of a server that turns clients away are waited for.
 const TURNED_AWAY: Duration = Duration::from_millis(100);
 
@@ -28,7 +22,7 @@ const TURNED_AWAY: Duration = Duration::from_millis(100);
 pub(crate) struct Session {
     connection: MultiplexedConnection,
     driver: JoinHandle<()>,
-    overflowed: Arc<AtomicBool>,
+    overflow: Overflow,
 }
 
 impl Drop for Session {
@@ -41,21 +35,22 @@ impl Session {
     /// Connects and logs in: the stages `resolve`, `tcp` and `handshake`.
     pub(crate) async fn open(look: &mut Look<'_>) -> Result<Self, Stop> {
         let stream = dial::connect(look).await?;
-        let overflowed = Arc::new(AtomicBool::new(false));
-        let stream = Capped { stream, left: MAX_BYTES, overflowed: Arc::clone(&overflowed) };
+        let stream = tls_session::secure(look, stream, Settings::of(look.probe).as_ref()).await?;
+        // The client's own parser has no limit for the length of a string.
+        let (stream, overflow) = Capped::new(stream, MAX_BYTES);
         // Without credentials the client says nothing by itself; its own AUTH would lose the server's words.
         let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
         // Its own limits (half a second by default) would be taken for a dropped connection: ours come first.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let made = MultiplexedConnection::new_with_config(&silent, stream, config).await;
         let (connection, driver) = made.map_err(|error| stop(&error, "handshake"))?;
-        let mut session = Self { connection, driver: tokio::spawn(driver), overflowed };
+        let mut session = Self { connection, driver: tokio::spawn(driver), overflow };
         let login = login_command(look);
         let until = look.deadline();
         let greeted = look.stage("handshake", until, session.greet(login)).await;
         match greeted.map_err(Late::hung)? {
             Ok(()) => Ok(session),
-            Err(error) if error.is_io_error() && !session.overflowed() => {
+            Err(error) if error.is_io_error() && !session.overflow.happened() => {
                 Err(turned_away(look).await.unwrap_or_else(|| stop(&error, "handshake")))
             }
             Err(error) => Err(session.stop(&error, "handshake")),
@@ -85,15 +80,16 @@ impl Session {
 
     /// What an error of this session means.
     pub(crate) fn stop(&self, error: &RedisError, stage: &'static str) -> Stop {
-        if self.overflowed() {
-            let words = format!("an answer of more than {} MiB", MAX_BYTES / (1024 * 1024));
-            return Fault::new(FaultKind::BadAnswer, stage, &words).because(Reason::TooLarge).into();
+        if self.overflow.happened() {
+            return Overflow::stop(stage);
         }
         stop(error, stage)
     }
 
-    fn overflowed(&self) -> bool {
-        self.overflowed.load(Ordering::Relaxed)
+    /// Waits, idle, until the other side ends the connection.
+    pub(crate) async fn ended(&mut self) {
+        // How it ended is no news: it ended.
+        let _ended = (&mut self.driver).await;
     }
 }
 
@@ -163,47 +159,4 @@ async fn turned_away(look: &Look<'_>) -> Option<Stop> {
     words
         .contains("max number of clients")
         .then(|| Fault::new(FaultKind::BadAnswer, "handshake", words).because(Reason::ConnectionLimit).into())
-}
-
-/// A stream that ends with an error when too much has been read.
-struct Capped {
-    stream: TcpStream,
-    left: usize,
-    overflowed: Arc<AtomicBool>,
-}
-
-impl AsyncRead for Capped {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let read = buffer.filled().len() - before;
-        if read > self.left {
-            self.overflowed.store(true, Ordering::Relaxed);
-            return Poll::Ready(Err(io::Error::other("too many bytes")));
-        }
-        self.left -= read;
-        polled
-    }
-}
-
-impl AsyncWrite for Capped {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }

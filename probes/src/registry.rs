@@ -6,25 +6,49 @@ use std::pin::Pin;
 use topology::kind::KindSpec;
 
 use crate::look::{Look, Stop};
-use crate::{amqp, http, mysql, nginx, postgres, redis, tcp};
+use crate::sentinel::Idle;
+use crate::{
+    amqp, dns, exec, heartbeat, http, icmp, journey, memcached, mysql, nginx, postgres, prometheus, rabbitmq,
+    redis, tcp, tls, websocket,
+};
 
-type Looking<'l> = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send + 'l>>;
+pub(crate) type Looking<'l> = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send + 'l>>;
 
-/// A kind: what it declares, and how it looks.
+/// A kind: what it declares, how it looks, and what its sentinel is.
 pub(crate) struct Kind {
     pub(crate) spec: &'static KindSpec,
     pub(crate) probe: for<'l, 'a> fn(&'l mut Look<'a>) -> Looking<'l>,
+    pub(crate) idle: Idle,
 }
 
-pub(crate) static KINDS: &[Kind] = &[
-    Kind { spec: &http::SPEC, probe: |look| Box::pin(http::probe(look)) },
-    Kind { spec: &tcp::SPEC, probe: |look| Box::pin(tcp::probe(look)) },
-    Kind { spec: &redis::SPEC, probe: |look| Box::pin(redis::probe(look)) },
-    Kind { spec: &postgres::SPEC, probe: |look| Box::pin(postgres::probe(look)) },
-    Kind { spec: &mysql::SPEC, probe: |look| Box::pin(mysql::probe(look)) },
-    Kind { spec: &amqp::SPEC, probe: |look| Box::pin(amqp::probe(look)) },
-    Kind { spec: &nginx::SPEC, probe: |look| Box::pin(nginx::probe(look)) },
-];
+/// One line a kind: its module, and its sentinel.
+macro_rules! kinds {
+    ($($module:ident: $idle:expr,)*) => {
+        pub(crate) static KINDS: &[Kind] = &[
+            $(Kind { spec: &$module::SPEC, probe: |look| Box::pin($module::probe(look)), idle: $idle },)*
+        ];
+    };
+}
+
+kinds! {
+    http: Idle::Own(|look| Box::pin(http::hold(look))),
+    journey: Idle::Own(|look| Box::pin(http::hold(look))),
+    websocket: Idle::Own(|look| Box::pin(http::hold(look))),
+    tcp: Idle::Own(|look| Box::pin(tcp::hold(look))),
+    tls: Idle::Nothing,
+    dns: Idle::Nothing,
+    icmp: Idle::Nothing,
+    redis: Idle::Own(|look| Box::pin(redis::hold(look))),
+    memcached: Idle::Own(|look| Box::pin(tcp::hold(look))),
+    postgres: Idle::Kept,
+    mysql: Idle::Kept,
+    amqp: Idle::Kept,
+    rabbitmq: Idle::Own(|look| Box::pin(http::hold(look))),
+    nginx: Idle::Own(|look| Box::pin(http::hold(look))),
+    prometheus: Idle::Own(|look| Box::pin(http::hold(look))),
+    exec: Idle::Nothing,
+    heartbeat: Idle::Nothing,
+}
 
 /// The kind called `name`.
 pub(crate) fn find(name: &str) -> Option<&'static Kind> {

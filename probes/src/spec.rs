@@ -33,6 +33,27 @@ pub(crate) const CONNECT: SignalSpec = SignalSpec {
            200 ms within one site is our choice.",
     ..SECONDS
 };
+/// How long the TLS handshake took.
+pub(crate) const TLS_HANDSHAKE: SignalSpec = SignalSpec {
+    name: "tls.handshake_seconds",
+    key: "handshake",
+    yellow: Some(0.3),
+    effect: Kind::AtRisk,
+    help: "The TLS handshake. 300 ms is our choice.",
+    ..SECONDS
+};
+/// When the certificate ends.
+pub(crate) const EXPIRES_IN: SignalSpec = SignalSpec {
+    name: "tls.expires_in_seconds",
+    key: "expires_in",
+    bad: Bad::Below,
+    yellow: Some(20.0 * 86_400.0),
+    red: Some(3.0 * 86_400.0),
+    effect: Kind::AtRisk,
+    help: "Until the first certificate of the served chain ends. 20 and 3 days follow \
+           awesome-prometheus-alerts; set 2d and 1d for certificates of a week.",
+    ..SECONDS
+};
 /// How long the whole look took.
 pub(crate) const TOTAL: SignalSpec = SignalSpec {
     name: "probe.total_seconds",

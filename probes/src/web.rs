@@ -1,77 +1,112 @@
 //! One HTTP/1.1 request on a connection of its own, bounded in time and bytes.
 
 use std::error::Error as _;
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use reqwest::header;
-use tokio::sync::OnceCell;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Response};
+use hyper_util::rt::TokioIo;
+use secrecy::ExposeSecret;
 use topology::fault::{Fault, FaultKind, Reason};
+use topology::kind::{Check, OptionForm, OptionSpec};
+use topology::model::{OptionValue, Probe};
 
 use crate::clock::now;
 use crate::dial;
 use crate::look::{Look, Stop, seconds};
+use crate::stream::Stream;
+use crate::tls_session::{self, Settings};
 
 /// A health page has no business being larger.
-const MAX_BODY: usize = 64 * 1024;
-/// Kept back for telling a silent TLS handshake from a dropped SYN.
-const TRIAGE: Duration = Duration::from_millis(300);
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+/// All headers of an answer.
+const MAX_HEAD: usize = 64 * 1024;
 
-/// TLS settings made once: building them anew for each look would read every root certificate again.
-pub(crate) struct TlsConfigs {
-    bare: rustls::ClientConfig,
-    trusting: OnceCell<rustls::ClientConfig>,
-}
+/// A header's name.
+pub(crate) static HEADER_NAME: Check = Check {
+    what: "a header's name",
+    wrong: |text| HeaderName::try_from(text).err().map(|_| format!("`{text}` cannot be one")),
+};
 
-impl TlsConfigs {
-    pub(crate) fn new() -> Result<Self, rustls::Error> {
-        Ok(Self { bare: tls_config(rustls::RootCertStore::empty())?, trusting: OnceCell::new() })
-    }
+static HEADER: Check = Check {
+    what: "a header's value",
+    wrong: |text| {
+        HeaderValue::try_from(text).err().map(|_| "it has a character that no header can have".to_owned())
+    },
+};
 
-    /// The settings for a request; the system's roots are read at the first `https` one.
-    async fn get(&self, tls: bool) -> Result<rustls::ClientConfig, Stop> {
-        if !tls {
-            return Ok(self.bare.clone());
-        }
-        let trusting = self.trusting.get_or_try_init(|| async {
-            let mut roots = rustls::RootCertStore::empty();
-            let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
-            let found = found.map_err(|error| Stop::Local(error.to_string()))?;
-            roots.add_parsable_certificates(found.certs);
-            tls_config(roots).map_err(|error| Stop::Local(error.to_string()))
-        });
-        trusting.await.cloned()
-    }
-}
+/// `headers: {…}` of the kinds that speak HTTP.
+pub(crate) const HEADERS: OptionSpec = OptionSpec {
+    name: "headers",
+    form: OptionForm::Map(Some(&HEADER_NAME), &OptionForm::Checked(&HEADER)),
+    default: None,
+    help: "Headers to send, such as Authorization; values best written ${env:NAME}.",
+};
 
-fn tls_config(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    // A resumed session skips the certificate; the probe wants what a new user meets.
-    config.resumption = rustls::client::Resumption::disabled();
-    Ok(config)
+/// `max_body` of the kinds that speak HTTP.
+pub(crate) const MAX_BODY_OPTION: OptionSpec = OptionSpec {
+    name: "max_body",
+    form: OptionForm::Bytes,
+    default: None,
+    help: "How large the body may be; 64 KiB where it is not set.",
+};
+
+/// The headers of an option; a name that cannot be one is left out.
+pub(crate) fn headers(option: &OptionValue) -> Vec<(HeaderName, HeaderValue)> {
+    let pairs = option.map().iter();
+    pairs
+        .filter_map(|(name, value)| {
+            let mut value = HeaderValue::try_from(value.text()?).ok()?;
+            value.set_sensitive(true);
+            Some((HeaderName::try_from(name).ok()?, value))
+        })
+        .collect()
 }
 
 /// What to ask.
 pub(crate) struct Request<'r> {
+    pub(crate) method: Method,
     pub(crate) path: &'r str,
     pub(crate) host: Option<&'r str>,
-    pub(crate) tls: bool,
+    pub(crate) tls: Option<Settings>,
+    /// Beyond `Host`, `User-Agent` and the like; one of the same name replaces them.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Bytes,
     pub(crate) accept: &'static str,
+    pub(crate) max_body: usize,
     pub(crate) until: Instant,
+}
+
+impl<'r> Request<'r> {
+    /// A `GET` of a page.
+    pub(crate) fn get(path: &'r str, accept: &'static str, until: Instant) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            host: None,
+            tls: None,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            accept,
+            max_body: MAX_BODY,
+            until,
+        }
+    }
 }
 
 /// What came back, whole.
 pub(crate) struct Page {
     pub(crate) status: u16,
-    pub(crate) content_type: String,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     /// From the request to the head.
     pub(crate) first_byte: Duration,
@@ -79,281 +114,230 @@ pub(crate) struct Page {
     pub(crate) latency: Duration,
 }
 
-/// Asks for a page: the stages `resolve`, `tcp` (or `tls`), `ask` and `body`.
+impl Page {
+    /// The media type, in lower case.
+    pub(crate) fn content_type(&self) -> String {
+        let text = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        text.unwrap_or_default().to_ascii_lowercase()
+    }
+}
+
+/// A connection for requests one after the other.
+pub(crate) struct Exchange {
+    sender: http1::SendRequest<Full<Bytes>>,
+    wire: Wire,
+}
+
+/// The library's half that moves the bytes.
+struct Wire {
+    connection: Pin<Box<http1::Connection<TokioIo<Stream>, Full<Bytes>>>>,
+    ended: bool,
+}
+
+impl Wire {
+    /// Waits for `work`, and moves bytes meanwhile.
+    async fn drive<F: Future>(&mut self, work: F) -> F::Output {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(done);
+            }
+            if !self.ended {
+                // How it ends is told to the request that waits for it.
+                self.ended = self.connection.as_mut().poll(context).is_ready();
+                if self.ended {
+                    return work.as_mut().poll(context);
+                }
+            }
+            // What came in may be what the request waits for.
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+/// Asks for a page: the stages `resolve`, `tcp`, `tls`, `ask` and `body`.
 pub(crate) async fn get(look: &mut Look<'_>, request: &Request<'_>) -> Result<Page, Stop> {
-    let addresses = dial::resolve(look).await?;
-    let connected = Connected::default();
-    let client = client(look, request, &addresses, connected.clone()).await?;
-    let asking = ask(look, request, &client)?;
-
-    let began = now();
-    let sent = tokio::time::timeout_at(request.until.into(), asking.send()).await;
-    let ended = now();
-    let dialled = connected.at();
-    let asked = dialled.unwrap_or(ended);
-    let connecting = if request.tls { "tls" } else { "tcp" };
-    look.record(connecting, asked - began);
-    if dialled.is_some() {
-        look.record("ask", ended - asked);
-        if !request.tls {
-            look.put("net.connect_seconds", (asked - began).as_secs_f64());
-        }
-    }
-    let mut response = match sent {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) if error.is_connect() => {
-            return Err(connect_stop(look, request, &addresses, &error).await);
-        }
-        Ok(Err(error)) => return Err(exchange_stop(&error, "ask")),
-        Err(_) if dialled.is_some() => return Err(hung("ask", ended - asked, "no answer")),
-        Err(_) => return Err(silent_connect(look, request, &addresses).await),
-    };
-
-    let status = response.status().as_u16();
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let encoding = text(header::CONTENT_ENCODING).to_ascii_lowercase();
-    if !matches!(encoding.as_str(), "" | "identity") {
-        let words = "a content encoding that was not asked for";
-        return Err(Fault::new(FaultKind::Protocol, "ask", words).into());
-    }
-    let content_type = text(header::CONTENT_TYPE).to_ascii_lowercase();
-    let body = read(look, &mut response, request.until).await?;
-    Ok(Page { status, content_type, body, first_byte: ended - asked, latency: now() - asked })
+    let mut exchange = Exchange::open(look, request.tls.as_ref(), request.host, request.until).await?;
+    exchange.ask(look, request, "close").await
 }
 
-/// A client for this one look: its own time limit for the connection, the addresses already resolved.
-async fn client(
-    look: &Look<'_>,
-    request: &Request<'_>,
-    addresses: &[SocketAddr],
-    connected: Connected,
-) -> Result<reqwest::Client, Stop> {
-    let limit = if request.tls { request.until.checked_sub(TRIAGE) } else { Some(dial::connect_limit(look)) };
-    let limit = limit.unwrap_or(request.until).min(request.until);
-    let name = url_host(look, request);
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(look.shared.tls.get(request.tls).await?)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .pool_max_idle_per_host(0)
-        .http1_only()
-        .user_agent(concat!("topowatch/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(limit.saturating_duration_since(now()))
-        .resolve_to_addrs(&name, addresses)
-        .connector_layer(connected)
-        .build()
-        .map_err(|error| Stop::Local(error.to_string()))
+impl Exchange {
+    /// Connects: the stages `resolve`, `tcp` and `tls`.
+    pub(crate) async fn open(
+        look: &mut Look<'_>,
+        tls: Option<&Settings>,
+        host: Option<&str>,
+        until: Instant,
+    ) -> Result<Self, Stop> {
+        let stream = dial::connect(look).await?;
+        let named = tls.map(|tls| {
+            let name = host.map_or(look.address.host.as_str(), without_port);
+            tls.clone().for_host(name)
+        });
+        let began = now();
+        let securing = tls_session::secure(look, stream, named.as_ref());
+        let stream = match tokio::time::timeout_at(until.into(), securing).await {
+            Ok(stream) => stream?,
+            Err(_) => return Err(hung("tls", now() - began, "no TLS handshake")),
+        };
+        let made = http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = made.map_err(|error| Stop::Local(error.to_string()))?;
+        Ok(Self { sender, wire: Wire { connection: Box::pin(connection), ended: false } })
+    }
+
+    /// One request and its whole answer: the stages `ask` and `body`.
+    pub(crate) async fn ask(
+        &mut self,
+        look: &mut Look<'_>,
+        request: &Request<'_>,
+        connection: &'static str,
+    ) -> Result<Page, Stop> {
+        let asking = message(look, request, connection)?;
+        let until = request.until;
+        let began = now();
+        let sent = look.stage("ask", until, self.wire.drive(self.sender.send_request(asking))).await;
+        let first_byte = now() - began;
+        let mut response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(exchange_stop(&error, "ask")),
+            Err(_late) => return Err(hung("ask", first_byte, "no answer")),
+        };
+        let encoding = response.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+        if encoding.is_some_and(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity"))
+        {
+            let words = "a content encoding that was not asked for";
+            return Err(Fault::new(FaultKind::Protocol, "ask", words).into());
+        }
+        let reading = now();
+        let read = read(&mut response, request.max_body);
+        let body = match look.stage("body", until, self.wire.drive(read)).await {
+            Ok(Ok(Some(body))) => body,
+            Ok(Ok(None)) => {
+                let words = format!("a body of more than {} KiB", request.max_body / 1024);
+                return Err(Fault::new(FaultKind::BadAnswer, "body", &words)
+                    .because(Reason::TooLarge)
+                    .into());
+            }
+            Ok(Err(error)) => return Err(exchange_stop(&error, "body")),
+            Err(_late) => return Err(hung("body", now() - reading, "the body did not end")),
+        };
+        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        Ok(Page { status, headers, body, first_byte, latency: now() - began })
+    }
+
+    /// True when the next request can use this connection.
+    pub(crate) async fn is_open(&mut self, until: Instant) -> bool {
+        let ready = self.wire.drive(self.sender.ready());
+        matches!(tokio::time::timeout_at(until.into(), ready).await, Ok(Ok(())))
+    }
+
+    /// Waits, idle, until the other side ends the connection.
+    pub(crate) async fn ended(&mut self) {
+        // How it ended is no news: it ended.
+        let _ended = self.wire.connection.as_mut().await;
+    }
 }
 
-/// The name in the URL: with TLS it is also the one the certificate must be for.
-fn url_host(look: &Look<'_>, request: &Request<'_>) -> String {
+pub(crate) fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) && !name.ends_with(':') => {
+            name
+        }
+        _ => host,
+    }
+}
+
+/// The `Host` header: the one wanted, else the address without a usual port.
+fn host_of(look: &Look<'_>, request: &Request<'_>) -> String {
+    let usual = if request.tls.is_some() { 443 } else { 80 };
     match request.host {
-        Some(host) if request.tls => host.split(':').next().unwrap_or(host).to_owned(),
-        _ => look.address.host.clone(),
+        Some(host) => host.to_owned(),
+        None if look.address.port == usual => {
+            look.address.to_string().trim_end_matches(&format!(":{usual}")).to_owned()
+        }
+        None => look.address.to_string(),
     }
 }
 
-fn ask(
+fn message(
     look: &Look<'_>,
     request: &Request<'_>,
-    client: &reqwest::Client,
-) -> Result<reqwest::RequestBuilder, Stop> {
-    let scheme = if request.tls { "https" } else { "http" };
-    let place = topology::model::Address { host: url_host(look, request), port: look.address.port };
-    let url = url::Url::parse(&format!("{scheme}://{place}{}", request.path))
-        .map_err(|error| Stop::Local(format!("no URL can be made of {place}: {error}")))?;
-    let mut asking = client
-        .get(url)
-        .header(header::ACCEPT, request.accept)
-        .header(header::ACCEPT_ENCODING, "identity")
-        .header(header::CACHE_CONTROL, "no-cache")
-        .header(header::CONNECTION, "close");
-    if let Some(host) = request.host {
-        asking = asking.header(header::HOST, host);
+    connection: &'static str,
+) -> Result<hyper::Request<Full<Bytes>>, Stop> {
+    let local = |what: &str| Stop::Local(format!("no request can be made of {what}"));
+    let mut asking = hyper::Request::new(Full::new(request.body.clone()));
+    *asking.method_mut() = request.method.clone();
+    *asking.uri_mut() = request.path.parse().map_err(|_| local(request.path))?;
+    let headers = asking.headers_mut();
+    let host = host_of(look, request);
+    headers.insert(header::HOST, HeaderValue::try_from(&host).map_err(|_| local(&host))?);
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static(connection));
+    for (name, value) in &request.headers {
+        headers.insert(name.clone(), value.clone());
     }
     Ok(asking)
 }
 
-/// Reads the body to its end, at most [`MAX_BODY`] of it.
-async fn read(
-    look: &mut Look<'_>,
-    response: &mut reqwest::Response,
-    until: Instant,
-) -> Result<Vec<u8>, Stop> {
-    let reading = async {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Ok(None);
-            }
-            body.extend_from_slice(&chunk);
+/// Who asks.
+pub(crate) const USER_AGENT: &str = concat!("topowatch/", env!("CARGO_PKG_VERSION"));
+
+/// Reads the body to its end, at most `most` of it.
+async fn read(response: &mut Response<Incoming>, most: usize) -> hyper::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(frame) = response.body_mut().frame().await {
+        let Ok(chunk) = frame?.into_data() else { continue };
+        if body.len() + chunk.len() > most {
+            return Ok(None);
         }
-        Ok(Some(body))
-    };
-    let began = now();
-    match look.stage("body", until, reading).await {
-        Ok(Ok(Some(body))) => Ok(body),
-        Ok(Ok(None)) => {
-            let words = format!("a body of more than {} KiB", MAX_BODY / 1024);
-            Err(Fault::new(FaultKind::BadAnswer, "body", &words).because(Reason::TooLarge).into())
-        }
-        Ok(Err(error)) => Err(exchange_stop(&error, "body")),
-        Err(_late) => Err(hung("body", now() - began, "the body did not end")),
+        body.extend_from_slice(&chunk);
     }
+    Ok(Some(body))
 }
 
 fn hung(stage: &'static str, after: Duration, what: &str) -> Stop {
     Fault::new(FaultKind::Hung, stage, &format!("connected, {what} in {}", seconds(after))).into()
 }
 
-/// A connection that failed.
-async fn connect_stop(
-    look: &mut Look<'_>,
-    request: &Request<'_>,
-    addresses: &[SocketAddr],
-    error: &reqwest::Error,
-) -> Stop {
-    if error.is_timeout() {
-        return silent_connect(look, request, addresses).await;
-    }
-    let found = dial::find_io(error);
-    if let Some(tls) = rustls_error(error) {
-        return tls_stop(tls);
-    }
-    match found {
-        Some(io) if io.raw_os_error().is_some() && !is_reset(io) => dial::io_stop(io, "tcp"),
-        Some(io) if request.tls && io.kind() == io::ErrorKind::InvalidData => {
-            Fault::new(FaultKind::Tls, "tls", &io.to_string()).into()
-        }
-        Some(io) => dial::io_stop(io, if request.tls { "tls" } else { "ask" }),
-        None if request.tls => Fault::new(FaultKind::Tls, "tls", &innermost(error)).into(),
-        None => Fault::new(FaultKind::Protocol, "tcp", &innermost(error)).into(),
-    }
-}
-
-fn is_reset(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
-}
-
-/// No connection in time; with TLS it may be the handshake that is silent.
-async fn silent_connect(look: &mut Look<'_>, request: &Request<'_>, addresses: &[SocketAddr]) -> Stop {
-    if !request.tls {
-        return dial::connect_timeout(look);
-    }
-    let after = Duration::from_secs_f64(look.stage_seconds("tls").unwrap_or_default());
-    match dial::triage(look, addresses, TRIAGE).await {
-        Ok(()) => hung("tls", after, "no TLS handshake"),
-        Err(stop) => stop,
-    }
-}
-
 /// An exchange that failed after the connection stood.
-fn exchange_stop(error: &reqwest::Error, stage: &'static str) -> Stop {
-    if let Some(io) = dial::find_io(error) {
+fn exchange_stop(error: &hyper::Error, stage: &'static str) -> Stop {
+    let io = dial::find_io(error);
+    if let Some(tls) =
+        io.filter(|io| io.get_ref().is_some_and(|inner| inner.is::<tokio_rustls::rustls::Error>()))
+    {
+        return tls_session::tls_stop(tls);
+    }
+    if let Some(io) =
+        io.filter(|io| !matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+    {
         return dial::io_stop(io, stage);
     }
-    let words = innermost(error);
-    // The HTTP library keeps its kinds to itself: only the text tells them apart.
-    let closed = ["closed before message", "connection closed", "operation was canceled", "end of file"];
-    if closed.iter().any(|text| words.contains(text)) {
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return Fault::new(FaultKind::Dropped, stage, "connection closed before the answer was whole").into();
     }
-    Fault::new(FaultKind::Protocol, stage, &format!("not HTTP: {words}")).into()
+    if error.is_parse() && error.to_string().contains("too large") {
+        let words = format!("headers of more than {} KiB", MAX_HEAD / 1024);
+        return Fault::new(FaultKind::Protocol, stage, &words).because(Reason::TooLarge).into();
+    }
+    let inner = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    Fault::new(FaultKind::Protocol, stage, &format!("not HTTP: {inner}")).into()
 }
 
-fn innermost(error: &reqwest::Error) -> String {
-    let mut next = error.source();
-    let mut words = String::new();
-    while let Some(error) = next {
-        words = error.to_string();
-        next = error.source();
-    }
-    if words.is_empty() { "the request failed".to_owned() } else { words }
-}
-
-fn rustls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut next = error.source();
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
+/// `Authorization` by a bearer `token`, or by `user` and `password`.
+pub(crate) fn authorization(probe: &Probe) -> Option<HeaderValue> {
+    let text = match (probe.secret("token"), probe.text("user")) {
+        (Some(token), _) => format!("Bearer {}", token.expose_secret()),
+        (None, Some(user)) => {
+            let password = probe.secret("password").map_or("", |password| password.expose_secret());
+            format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
         }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
-}
-
-fn tls_stop(error: &rustls::Error) -> Stop {
-    use rustls::CertificateError as Bad;
-    let words = error.to_string();
-    // What `openssl req -x509` makes: its own issuer, so nobody this host knows.
-    if words.contains("CaUsedAsEndEntity") {
-        let fault = Fault::new(FaultKind::Tls, "tls", "a self-signed certificate");
-        return fault.because(Reason::Untrusted).into();
-    }
-    let fault = Fault::new(FaultKind::Tls, "tls", &words);
-    let reason = match error {
-        rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => Reason::Expired,
-        rustls::Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
-            Reason::NotYetValid
-        }
-        rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-            Reason::WrongName
-        }
-        rustls::Error::InvalidCertificate(Bad::UnknownIssuer) => Reason::Untrusted,
-        _ => return fault.into(),
+        (None, None) => return None,
     };
-    fault.because(reason).into()
-}
-
-/// Notes when the client's connection stood: the only place where that can be seen.
-#[derive(Clone, Default)]
-struct Connected(Arc<OnceLock<Instant>>);
-
-impl Connected {
-    fn at(&self) -> Option<Instant> {
-        self.0.get().copied()
-    }
-}
-
-impl<S> tower::Layer<S> for Connected {
-    type Service = Timed<S>;
-
-    fn layer(&self, inner: S) -> Timed<S> {
-        Timed { inner, connected: self.clone() }
-    }
-}
-
-#[derive(Clone)]
-struct Timed<S> {
-    inner: S,
-    connected: Connected,
-}
-
-impl<S, R> tower::Service<R> for Timed<S>
-where
-    S: tower::Service<R>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.inner.call(request);
-        let connected = self.connected.clone();
-        Box::pin(async move {
-            let connection = connecting.await?;
-            connected.0.get_or_init(now);
-            Ok(connection)
-        })
-    }
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }

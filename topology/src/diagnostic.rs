@@ -71,7 +71,12 @@ impl Diagnostics {
 
     /// True when at least one is an error.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.errors() > 0
+    }
+
+    /// How many of them are errors, so far.
+    pub fn errors(&self) -> usize {
+        self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
     }
 
     /// All of them, sorted by place.

@@ -190,6 +190,10 @@ pub enum Reason {
     Host,
     /// No route to its network.
     Network,
+    /// Nothing heard from an instance that reports by itself.
+    NoHeartbeat,
+    /// A plug-in that is broken itself.
+    Plugin,
 }
 
 impl Reason {
@@ -221,6 +225,8 @@ impl Reason {
             Self::Killed => "killed",
             Self::Host => "host",
             Self::Network => "network",
+            Self::NoHeartbeat => "no_heartbeat",
+            Self::Plugin => "plugin",
         }
     }
 

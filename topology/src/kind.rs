@@ -4,6 +4,7 @@
 //! shape. One table serves the reader of topology.yaml, the default thresholds and the documentation.
 
 use crate::level::Kind;
+use crate::model::Probe;
 
 /// A probe kind as topology.yaml knows it.
 #[derive(Debug)]
@@ -18,13 +19,32 @@ pub struct KindSpec {
     pub signals: &'static [SignalSpec],
     /// A map of things watched one by one (queues), each with signals of its own.
     pub labelled: Option<&'static LabelledSpec>,
+    /// The least privileges of the monitor's own account, as commands to paste; for kinds with an account.
+    pub grants: Option<&'static str>,
+    /// What is wrong with a probe whose options are each well formed, if anything is: two that exclude each
+    /// other, one that is missing.
+    pub wrong: Option<fn(&Probe) -> Option<String>>,
     /// True when a good answer proves that what lies behind the instance works too: counter-evidence
     /// for the verdict. A bare connect or a status page says nothing of the sort.
     pub exercises_dependencies: bool,
 }
 
+impl KindSpec {
+    /// A kind without options and signals: what a kind's table starts from.
+    pub const EMPTY: Self = Self {
+        name: "",
+        summary: "",
+        options: &[],
+        signals: &[],
+        labelled: None,
+        grants: None,
+        wrong: None,
+        exercises_dependencies: false,
+    };
+}
+
 /// One option of a kind.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct OptionSpec {
     /// Its key.
     pub name: &'static str,
@@ -49,15 +69,45 @@ pub enum OptionForm {
     Truth,
     /// A whole number.
     Count,
+    /// Any number.
+    Number,
+    /// A number of bytes, written as `64KiB`.
+    Bytes,
+    /// A duration, written as `300ms`.
+    Duration,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Text in a little language of the kind's own: a pattern, a JSON path.
+    Checked(&'static Check),
+    /// A text, a number or a truth, kept as what it is.
+    Scalar,
+    /// A list; where there is one element, it may stand without its list.
+    List(&'static OptionForm),
+    /// A map from names of the user's own, which may have to be in a little language too.
+    Map(Option<&'static Check>, &'static OptionForm),
+    /// A map with these keys.
+    Record(&'static [OptionSpec]),
+    /// A short form, or a map with these keys that says more.
+    Either(&'static OptionForm, &'static [OptionSpec]),
 }
 
-/// A group of signals repeated for each label: `queues: { orders: { messages: {...} } }`.
+/// A little language that a text must be in.
+#[derive(Debug)]
+pub struct Check {
+    /// What the text is, with its article: `a regular expression`.
+    pub what: &'static str,
+    /// What is wrong with a text, if anything is.
+    pub wrong: fn(&str) -> Option<String>,
+}
+
+/// A group of signals repeated for each label: `queues: { orders: { messages: {...} } }`. The order in the file
+/// is kept: the steps of a journey are such a group.
 #[derive(Debug)]
 pub struct LabelledSpec {
     /// The key of the map.
     pub key: &'static str,
+    /// Options of each entry, besides its signals' thresholds.
+    pub options: &'static [OptionSpec],
     /// The signals of each entry; their full name gets `[label]` appended.
     pub signals: &'static [SignalSpec],
 }

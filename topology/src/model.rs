@@ -260,12 +260,17 @@ pub struct Probe {
     /// How long one look may take in all.
     pub timeout: Duration,
     /// Its options, defaults filled in.
-    pub options: BTreeMap<&'static str, OptionValue>,
+    pub options: Options,
     /// When a signal is bad; only signals that can be bad.
     pub thresholds: Vec<Threshold>,
     /// The labels of the kind's labelled group (queues), in file order.
     pub labels: Vec<String>,
+    /// The options of the group's entries, in the order of `labels`; empty maps where the group has none.
+    pub entries: Vec<Options>,
 }
+
+/// Options by their keys.
+pub type Options = BTreeMap<&'static str, OptionValue>;
 
 /// An option's value.
 #[derive(Clone, Debug)]
@@ -276,17 +281,58 @@ pub enum OptionValue {
     Secret(SecretString),
     /// Yes or no.
     Truth(bool),
-    /// A whole number.
+    /// A whole number; of bytes, where the form says so.
     Count(u64),
+    /// Any number.
+    Number(f64),
+    /// A time.
+    Duration(Duration),
+    /// Several, in file order.
+    List(Vec<OptionValue>),
+    /// By names of the user's own, in file order.
+    Map(Vec<(String, OptionValue)>),
+    /// By the form's own keys.
+    Record(Options),
+}
+
+impl OptionValue {
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The keyed values, if it is a record.
+    pub fn record(&self) -> Option<&Options> {
+        match self {
+            Self::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The elements of a list; none, if it is none.
+    pub fn list(&self) -> &[OptionValue] {
+        match self {
+            Self::List(list) => list,
+            _ => &[],
+        }
+    }
+
+    /// The entries of a map; none, if it is none.
+    pub fn map(&self) -> &[(String, OptionValue)] {
+        match self {
+            Self::Map(map) => map,
+            _ => &[],
+        }
+    }
 }
 
 impl Probe {
     /// The text of an option, if it is set.
     pub fn text(&self, name: &str) -> Option<&str> {
-        match self.options.get(name) {
-            Some(OptionValue::Text(text)) => Some(text),
-            _ => None,
-        }
+        self.options.get(name).and_then(OptionValue::text)
     }
 
     /// A secret option, if it is set.
@@ -306,6 +352,14 @@ impl Probe {
     pub fn count(&self, name: &str) -> Option<u64> {
         match self.options.get(name) {
             Some(OptionValue::Count(count)) => Some(*count),
+            _ => None,
+        }
+    }
+
+    /// A time, if it is set.
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        match self.options.get(name) {
+            Some(OptionValue::Duration(duration)) => Some(*duration),
             _ => None,
         }
     }

@@ -29,26 +29,19 @@ static HTTP: KindSpec = KindSpec {
         effect: Kind::Impaired,
         help: "",
     }],
-    labelled: None,
     exercises_dependencies: true,
+    ..KindSpec::EMPTY
 };
 
-static TCP: KindSpec = KindSpec {
-    name: "tcp",
-    summary: "",
-    options: &[],
-    signals: &[],
-    labelled: None,
-    exercises_dependencies: false,
-};
+static TCP: KindSpec =
+    KindSpec { name: "tcp", summary: "", exercises_dependencies: false, ..KindSpec::EMPTY };
 
 static AMQP: KindSpec = KindSpec {
     name: "amqp",
     summary: "",
-    options: &[],
-    signals: &[],
     labelled: Some(&LabelledSpec {
         key: "queues",
+        options: &[],
         signals: &[SignalSpec {
             name: "amqp.queue_messages",
             key: "messages",
@@ -61,6 +54,7 @@ static AMQP: KindSpec = KindSpec {
         }],
     }),
     exercises_dependencies: false,
+    ..KindSpec::EMPTY
 };
 
 pub(crate) static KINDS: [&KindSpec; 3] = [&HTTP, &TCP, &AMQP];

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use topology::kind::{Bad, KindSpec, OptionForm, SignalSpec, show_value};
+use topology::kind::{Bad, KindSpec, OptionForm, OptionSpec, SignalSpec, show_value};
 use topology::level::Kind;
 
 const BEGIN: &str = "<!-- made from the probes' tables: UPDATE_DOCS=1 cargo test -p cli docs -->\n";
@@ -31,6 +31,47 @@ fn tables() -> String {
     out
 }
 
+/// What may be written, in words.
+fn value(form: OptionForm) -> String {
+    let keys = |options: &[OptionSpec]| {
+        let keys: Vec<_> =
+            options.iter().map(|option| format!("`{}`: {}", option.name, value(option.form))).collect();
+        format!("a map of {}", keys.join("; "))
+    };
+    match form {
+        OptionForm::Text => "text".to_owned(),
+        OptionForm::Path => "a path".to_owned(),
+        OptionForm::Secret => "a secret".to_owned(),
+        OptionForm::Truth => "`true`, `false`".to_owned(),
+        OptionForm::Count | OptionForm::Number => "a number".to_owned(),
+        OptionForm::Bytes => "a size".to_owned(),
+        OptionForm::Duration => "a duration".to_owned(),
+        OptionForm::Word(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
+        OptionForm::Checked(check) => check.what.to_owned(),
+        OptionForm::Scalar => "a text, number or truth".to_owned(),
+        OptionForm::List(element) => format!("one or a list of: {}", value(*element)),
+        OptionForm::Map(names, element) => {
+            let name = names.map_or("a name", |check| check.what);
+            format!("a map from {name} to {}", value(*element))
+        }
+        OptionForm::Record(options) => keys(options),
+        OptionForm::Either(short, options) => format!("{}, or {}", value(*short), keys(options)),
+    }
+}
+
+fn option_table(out: &mut String, options: &[OptionSpec]) {
+    if options.is_empty() {
+        return;
+    }
+    out.push_str("| option | value | default | |\n| --- | --- | --- | --- |\n");
+    for option in options {
+        let default = option.default.map(|d| format!("`{d}`")).unwrap_or_default();
+        let form = value(option.form);
+        writeln!(out, "| `{}` | {form} | {default} | {} |", option.name, option.help).unwrap();
+    }
+    out.push('\n');
+}
+
 fn kind(out: &mut String, spec: &KindSpec) {
     let proof = if spec.exercises_dependencies { "proves" } else { "does not prove" };
     writeln!(
@@ -39,27 +80,11 @@ fn kind(out: &mut String, spec: &KindSpec) {
         spec.name, spec.summary
     )
     .unwrap();
-    if !spec.options.is_empty() {
-        out.push_str("| option | value | default | |\n| --- | --- | --- | --- |\n");
-        for option in spec.options {
-            let form = match option.form {
-                OptionForm::Text => "text".to_owned(),
-                OptionForm::Path => "a path".to_owned(),
-                OptionForm::Secret => "a secret".to_owned(),
-                OptionForm::Truth => "`true`, `false`".to_owned(),
-                OptionForm::Count => "a number".to_owned(),
-                OptionForm::Word(words) => {
-                    words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ")
-                }
-            };
-            let default = option.default.map(|d| format!("`{d}`")).unwrap_or_default();
-            writeln!(out, "| `{}` | {form} | {default} | {} |", option.name, option.help).unwrap();
-        }
-        out.push('\n');
-    }
+    option_table(out, spec.options);
     signals(out, spec.signals, "");
     if let Some(group) = spec.labelled {
         writeln!(out, "For each entry of `{}`:\n", group.key).unwrap();
+        option_table(out, group.options);
         signals(out, group.signals, "[NAME]");
     }
 }

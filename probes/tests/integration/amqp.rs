@@ -4,6 +4,7 @@ use crate::support::{
     Server, answer, await_answer, command, fault, free_port, give, home, look, probe, program,
     stop_resume_kill, summary, with, words,
 };
+use crate::table::Table;
 
 const PASSWORD: &str = "quite-secret";
 
@@ -61,6 +62,7 @@ fn start() -> (Server, Server) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_is_seen_as_it_is() {
+    let mut table = Table::new("amqp");
     let (mut server, _naming) = start();
     let port = server.port;
     let monitor = || with(probe("amqp"), &[("user", "monitor"), ("password", PASSWORD)]);
@@ -82,5 +84,6 @@ async fn rabbitmq_is_seen_as_it_is() {
     let nowhere = look(&with(monitor(), &[("vhost", "nope")]), port).await;
     assert_eq!(summary(&nowhere), "bad_answer handshake wrong_database");
 
-    stop_resume_kill(&mut server, &watching, "handshake").await;
+    stop_resume_kill(&mut server, &watching, "handshake", &mut table).await;
+    table.finish();
 }

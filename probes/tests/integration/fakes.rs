@@ -99,6 +99,52 @@ impl Fake {
         .await
     }
 
+    /// Answers request after request on one connection, with what `talk` makes of head and body; an empty
+    /// answer closes it.
+    pub(crate) async fn talking(talk: impl Fn(&str, &str) -> String + Clone + Send + Sync + 'static) -> Self {
+        Self::each(move |mut stream| {
+            let talk = talk.clone();
+            async move {
+                loop {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        match stream.read_u8().await {
+                            Ok(byte) => head.push(byte),
+                            Err(_) => return,
+                        }
+                    }
+                    let head = String::from_utf8_lossy(&head).into_owned();
+                    let length = head.lines().find_map(|line| {
+                        line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
+                    });
+                    let mut body = vec![0; length.unwrap_or(0)];
+                    stream.read_exact(&mut body).await.ok();
+                    let answer = talk(&head, &String::from_utf8_lossy(&body));
+                    if answer.is_empty() || stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                    if answer.contains("Connection: close") {
+                        return;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Answers each datagram with what is no DNS.
+    pub(crate) async fn garbling_datagrams() -> Self {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            let mut heard = [0; 512];
+            while let Ok((_, from)) = socket.recv_from(&mut heard).await {
+                socket.send_to(b"not dns", from).await.ok();
+            }
+        });
+        Self { port, task }
+    }
+
     /// Listens, takes nothing, and is full: a SYN gets no answer.
     pub(crate) async fn full() -> Self {
         let socket = TcpSocket::new_v4().unwrap();

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use topology::fault::Reason;
 use topology::level::Health;
 
 use crate::fakes::Fake;
-use crate::support::{answer, fault, look, probe, summary, with};
+use crate::support::{answer, fault, look, mistakes, probe, read, summary, with};
 
 const DEEP: &str = r#"{"status":"fail","checks":{
     "member-db:responseTime":[
@@ -106,7 +107,10 @@ async fn broken_answers_are_told_apart() {
     let table: [Case; 4] = [
         (|_| Some("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_owned()), "dropped body"),
         (|_| Some(page("200 OK", "application/json", "{ not json")), "protocol body"),
-        (|_| Some(format!("HTTP/1.1 200 OK\r\nX-Much: {}\r\n\r\n", "x".repeat(1 << 20))), "protocol ask"),
+        (
+            |_| Some(format!("HTTP/1.1 200 OK\r\nX-Much: {}\r\n\r\n", "x".repeat(1 << 20))),
+            "protocol ask too_large",
+        ),
         (|_| Some("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nxx".to_owned()), "protocol ask"),
     ];
     for (page, expected) in table {
@@ -165,4 +169,56 @@ async fn a_silent_tls_port_is_hung_and_a_plain_one_is_no_tls() {
     probe.timeout = Duration::from_millis(1200);
     let fake = Fake::silent().await;
     assert_eq!(summary(&look(&probe, fake.port).await), "hung tls");
+}
+
+#[tokio::test]
+async fn what_is_expected_must_be_there() {
+    let fake = Fake::web(|_| {
+        Some(page("202 Accepted", "application/json", r#"{"stock": 7, "shop": {"open": true}}"#))
+    })
+    .await;
+    for (expect, says) in [
+        (
+            "status: [202, 3xx], headers: { Content-Type: json }, json: { $.shop.open: true, $.stock: { at_least: 5 } }, body: '\"stock\"'",
+            "answer",
+        ),
+        ("status: 200", "202: not the status expected"),
+        ("headers: { X-Shop: . }", "no header X-Shop"),
+        ("json: { $.stock: 8 }", "$.stock is 7, not 8"),
+        ("json: { $.shop.name: x }", "$.shop.name is not there"),
+        ("body: closed", "the body does not hold closed"),
+        ("body_not: stock", "the body holds stock"),
+    ] {
+        let seen = look(&read(&format!("{{ http: {{ expect: {{ {expect} }} }} }}")), fake.port).await;
+        if says == "answer" {
+            assert_eq!(summary(&seen), says, "{seen:?}");
+        } else {
+            assert_eq!((fault(&seen).words.as_str(), fault(&seen).reason), (says, Some(Reason::Assertion)));
+        }
+    }
+    let wrong = mistakes("{ http: { expect: { status: 20, json: { 'a b': 1 }, body: '(' } } }");
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_login_redirect_is_health_only_where_it_is_expected() {
+    let fake =
+        Fake::web(|_| Some("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n\r\n".to_owned()))
+            .await;
+    assert_eq!(summary(&look(&probe("http"), fake.port).await), "bad_answer ask assertion");
+    assert_eq!(summary(&look(&read("{ http: { expect: { status: 302 } } }"), fake.port).await), "answer");
+}
+
+#[tokio::test]
+async fn an_observed_value_can_have_a_threshold() {
+    let fake = Fake::web(|_| {
+        Some(json(
+            "200 OK",
+            r#"{"status":"pass","checks":{"sessions":[{"status":"pass","observedValue":512}]}}"#,
+        ))
+    })
+    .await;
+    let probe = read("{ http: { observed: { sessions: { above: { yellow: 500 } } } } }");
+    assert_eq!(answer(&look(&probe, fake.port).await).signals["http.observed[sessions]"], 512.0);
+    assert_eq!(probe.thresholds.iter().filter(|limit| limit.signal == "http.observed[sessions]").count(), 1);
 }

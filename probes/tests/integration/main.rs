@@ -3,13 +3,23 @@
 #![allow(clippy::float_cmp, reason = "counts and truths are whole numbers")]
 
 mod amqp;
+mod certs;
+mod dns;
+mod exec;
 mod fakes;
 mod http;
+mod icmp;
+mod journey;
+mod memcached;
 mod misbehaviour;
 mod mysql;
 mod names;
 mod nginx;
 mod postgres;
+mod prometheus;
 mod redis;
+mod secure;
 mod support;
+mod table;
 mod tables;
+mod websocket;

@@ -7,6 +7,7 @@ use crate::support::{
     Server, answer, await_answer, await_summary, command, fault, free_port, give, home, look, probe, program,
     run, stop_resume_kill, summary, with, words,
 };
+use crate::table::Table;
 
 const PASSWORD: &str = "quite-secret";
 const SIZES: [&str; 2] = ["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M"];
@@ -53,6 +54,7 @@ async fn session(port: u16, user: &str) -> MySqlConnection {
 
 #[tokio::test]
 async fn mariadb_is_seen_as_it_is() {
+    let mut table = Table::new("mysql");
     let mut server = start();
     let port = server.port;
     let by = |user: &'static str| with(probe("mysql"), &[("user", user), ("password", PASSWORD)]);
@@ -96,5 +98,6 @@ async fn mariadb_is_seen_as_it_is() {
     let seen = look(&with(by("monitor"), &[("expect_role", "primary")]), port).await;
     assert_eq!(answer(&seen).signals["mysql.role_ok"], 0.0);
 
-    stop_resume_kill(&mut server, &by("monitor"), "handshake").await;
+    stop_resume_kill(&mut server, &by("monitor"), "handshake", &mut table).await;
+    table.finish();
 }

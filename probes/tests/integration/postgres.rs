@@ -7,6 +7,7 @@ use crate::support::{
     Server, answer, await_answer, await_summary, command, fault, free_port, give, home, look, probe, program,
     run, stop_resume_kill, summary, with, words,
 };
+use crate::table::Table;
 
 const PASSWORD: &str = "quite-secret";
 
@@ -37,6 +38,7 @@ async fn session(port: u16, user: &str) -> PgConnection {
 
 #[tokio::test]
 async fn postgres_is_seen_as_it_is() {
+    let mut table = Table::new("postgres");
     let mut server = start();
     let port = server.port;
     let by = |user: &'static str| with(probe("postgres"), &[("user", user), ("password", PASSWORD)]);
@@ -88,5 +90,6 @@ async fn postgres_is_seen_as_it_is() {
     drop(kept);
     await_answer(&by("monitor"), port).await;
 
-    stop_resume_kill(&mut server, &by("monitor"), "handshake").await;
+    stop_resume_kill(&mut server, &by("monitor"), "handshake", &mut table).await;
+    table.finish();
 }

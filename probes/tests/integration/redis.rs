@@ -7,6 +7,7 @@ use crate::support::{
     Server, answer, await_answer, await_summary, command, fault, free_port, home, look, probe, program,
     stop_resume_kill, summary, with, words,
 };
+use crate::table::Table;
 
 const PASSWORD: &str = "quite-secret";
 
@@ -31,6 +32,7 @@ async fn session(port: u16, commands: &str) -> TcpStream {
 
 #[tokio::test]
 async fn redis_is_seen_as_it_is() {
+    let mut table = Table::new("redis");
     let mut server = start();
     let port = server.port;
     let plain = with(probe("redis"), &[("password", PASSWORD)]);
@@ -67,5 +69,6 @@ async fn redis_is_seen_as_it_is() {
     drop(kept);
     await_answer(&plain, port).await;
 
-    stop_resume_kill(&mut server, &plain, "handshake").await;
+    stop_resume_kill(&mut server, &plain, "handshake", &mut table).await;
+    table.finish();
 }

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use topology::fault::Fault;
 use topology::model::{Address, OptionValue, Probe};
 
+use crate::table::Table;
+
 /// Generous: a loaded machine is no failure.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Debian's `nobody`: the databases refuse to run as root.
@@ -28,6 +30,52 @@ pub(crate) fn probe(kind: &str) -> Probe {
         options: std::collections::BTreeMap::new(),
         thresholds: Vec::new(),
         labels: Vec::new(),
+        entries: Vec::new(),
+    }
+}
+
+struct Nothing;
+
+impl topology::Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+}
+
+/// A probe as topology.yaml gives it: `{ redis: { password: x } }`.
+pub(crate) fn read(probe: &str) -> Probe {
+    let file = format!("components:\n  it: {{ instances: [\"127.0.0.1:1\"], probe: {probe} }}\n");
+    let model = topology::read(&file, &probes::specs(), &Nothing);
+    let (mut model, _) = model.unwrap_or_else(|wrong| panic!("{probe}: {wrong:?}"));
+    std::sync::Arc::into_inner(model.components.remove(0).probes.remove(0)).unwrap()
+}
+
+/// A probe of each kind that goes over a network, with no more options than it needs.
+pub(crate) fn networked() -> Vec<Probe> {
+    let mut probes = Vec::new();
+    for spec in probes::specs() {
+        let options = match spec.name {
+            "exec" | "heartbeat" => continue,
+            "dns" => "{ name: shop.example }",
+            "prometheus" => "{ values: { it: { metric: up } } }",
+            "journey" => "{ steps: { browse: { get: / } } }",
+            _ => "{}",
+        };
+        probes.push(read(&format!("{{ {}: {options} }}", spec.name)));
+    }
+    probes
+}
+
+/// What is wrong with a probe as it is written.
+pub(crate) fn mistakes(probe: &str) -> Vec<String> {
+    let file = format!("components:\n  it: {{ instances: [\"127.0.0.1:1\"], probe: {probe} }}\n");
+    match topology::read(&file, &probes::specs(), &Nothing) {
+        Ok(_) => Vec::new(),
+        Err(wrong) => wrong.into_iter().map(|diagnostic| diagnostic.message).collect(),
     }
 }
 
@@ -120,15 +168,18 @@ pub(crate) async fn await_summary(probe: &Probe, port: u16, wanted: &str) -> Obs
 }
 
 /// Stops a server, resumes it and kills it, and looks at it each time.
-pub(crate) async fn stop_resume_kill(server: &mut Server, probe: &Probe, stage: &str) {
+pub(crate) async fn stop_resume_kill(server: &mut Server, probe: &Probe, stage: &str, table: &mut Table) {
     server.signal(Signal::SIGSTOP);
     let hung = await_summary(probe, server.port, &format!("hung {stage}")).await;
-    assert!(fault(&hung).words.starts_with("connected, "), "{}", fault(&hung).words);
+    // UDP has no connections.
+    assert!(fault(&hung).words.starts_with("connected, ") || stage == "ask", "{}", fault(&hung).words);
     assert!(hung.stages.iter().any(|known| known.name == stage), "{:?}", hung.stages);
+    table.fault("SIGSTOP", &hung, &format!("hung {stage}"));
     server.signal(Signal::SIGCONT);
     await_answer(probe, server.port).await;
     server.kill();
-    await_summary(probe, server.port, "refused tcp").await;
+    let gone = await_summary(probe, server.port, "refused tcp").await;
+    table.fault("SIGKILL", &gone, "refused tcp");
 }
 
 pub(crate) fn free_port() -> u16 {

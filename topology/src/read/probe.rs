@@ -1,14 +1,13 @@
 //! One probe of a component, by the table of its kind.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::common::read_timing;
 use crate::decode::{Context, Fields, note_duplicates};
-use crate::kind::{KindSpec, LabelledSpec, OptionForm, SignalSpec};
-use crate::model::{OptionValue, Probe, Threshold};
+use crate::kind::{KindSpec, LabelledSpec, OptionForm, OptionSpec, SignalSpec, Unit};
+use crate::model::{OptionValue, Options, Probe, Threshold};
 use crate::yaml::{Node, Value};
 
 pub(super) fn read_probe(
@@ -19,17 +18,47 @@ pub(super) fn read_probe(
     cx: &mut Context<'_>,
 ) -> Option<Probe> {
     let what = format!("probe `{}`", kind.name);
+    let mistakes = cx.diagnostics.errors();
     let empty = Node { place: node.place, value: Value::Map(Vec::new()) };
     let node = if matches!(node.value, Value::Null) { &empty } else { node };
     let mut fields = Fields::of(node, &what, cx)?;
     read_timing(&mut fields, &mut interval, &mut timeout, cx);
-    let mut options = BTreeMap::new();
-    for spec in kind.options {
+    let options = read_options(kind.options, &mut fields, cx);
+    let mut thresholds = Vec::new();
+    for signal in kind.signals {
+        let node = fields.take(signal.key);
+        thresholds.extend(read_threshold(signal, signal.name.to_owned(), node, cx));
+    }
+    let (mut labels, mut entries) = (Vec::new(), Vec::new());
+    if let Some(group) = kind.labelled
+        && let Some(node) = fields.take(group.key)
+    {
+        read_labelled(group, node, &mut labels, &mut entries, &mut thresholds, cx);
+    }
+    let place = fields.place;
+    fields.finish(&what, cx);
+    let probe = Probe { kind, interval, timeout, options, thresholds, labels, entries };
+    // What could not be read is missing only because of its own mistake.
+    if cx.diagnostics.errors() == mistakes
+        && let Some(wrong) = kind.wrong.and_then(|check| check(&probe))
+    {
+        cx.diagnostics.error(place, format!("{what}: {wrong}"));
+        return None;
+    }
+    Some(probe)
+}
+
+/// The options of a table, defaults filled in.
+fn read_options(specs: &'static [OptionSpec], fields: &mut Fields<'_>, cx: &mut Context<'_>) -> Options {
+    let mut options = Options::new();
+    for spec in specs {
         let value = match (fields.take(spec.name), spec.default) {
             (Some(node), _) => read_option(spec.name, spec.form, node, cx),
             (None, Some(default)) => {
                 let value = match spec.form {
-                    OptionForm::Truth => Value::Bool(default == "true"),
+                    OptionForm::Truth | OptionForm::Either(OptionForm::Truth, _) => {
+                        Value::Bool(default == "true")
+                    }
                     OptionForm::Count => Value::Int(default.parse().unwrap_or_default()),
                     _ => Value::Text(default.to_owned()),
                 };
@@ -41,39 +70,29 @@ pub(super) fn read_probe(
             options.insert(spec.name, value);
         }
     }
-    let mut thresholds = Vec::new();
-    for signal in kind.signals {
-        let node = fields.take(signal.key);
-        thresholds.extend(read_threshold(signal, signal.name.to_owned(), node, cx));
-    }
-    let mut labels = Vec::new();
-    if let Some(group) = kind.labelled
-        && let Some(node) = fields.take(group.key)
-    {
-        read_labelled(group, node, &mut labels, &mut thresholds, cx);
-    }
-    fields.finish(&what, cx);
-    Some(Probe { kind, interval, timeout, options, thresholds, labels })
+    options
 }
 
 pub(super) fn read_labelled(
     group: &LabelledSpec,
     node: &Node,
     labels: &mut Vec<String>,
+    read: &mut Vec<Options>,
     thresholds: &mut Vec<Threshold>,
     cx: &mut Context<'_>,
 ) {
     let Value::Map(entries) = &node.value else {
-        cx.expected(node, &format!("`{}` is a map from a name to its thresholds", group.key));
+        cx.expected(node, &format!("`{}` is a map from a name to its settings", group.key));
         return;
     };
     note_duplicates(entries, cx);
     for (key, node) in entries {
-        labels.push(key.name.clone());
         let what = format!("`{}`", key.name);
         let empty = Node { place: node.place, value: Value::Map(Vec::new()) };
         let node = if matches!(node.value, Value::Null) { &empty } else { node };
         let Some(mut fields) = Fields::of(node, &what, cx) else { continue };
+        labels.push(key.name.clone());
+        read.push(read_options(group.options, &mut fields, cx));
         for signal in group.signals {
             let node = fields.take(signal.key);
             thresholds.extend(read_threshold(signal, format!("{}[{}]", signal.name, key.name), node, cx));
@@ -114,7 +133,65 @@ pub(super) fn read_option(
             cx.unknown_word(node.place, &format!("unknown word for {what}"), &text, words);
             None
         }
+        OptionForm::Number => read_number(node, &what, cx),
+        OptionForm::Bytes => cx.quantity(node, Unit::Bytes, &what).map(|n| OptionValue::Count(n as u64)),
+        OptionForm::Duration => cx.duration(node, &what).map(OptionValue::Duration),
+        OptionForm::Checked(check) => {
+            let text = cx.text(node, &what)?;
+            let Some(wrong) = (check.wrong)(&text) else { return Some(OptionValue::Text(text)) };
+            cx.diagnostics.error(node.place, format!("{what} is {}: {wrong}", check.what));
+            None
+        }
+        OptionForm::Scalar => match &node.value {
+            Value::Bool(truth) => Some(OptionValue::Truth(*truth)),
+            Value::Int(_) | Value::Float(_) => read_number(node, &what, cx),
+            _ => cx.text(node, &what).map(OptionValue::Text),
+        },
+        OptionForm::List(form) => {
+            let one = std::slice::from_ref(node);
+            let nodes = if let Value::List(nodes) = &node.value { nodes } else { one };
+            let read = nodes.iter().map(|node| read_option(name, *form, node, cx)).collect::<Vec<_>>();
+            read.into_iter().collect::<Option<_>>().map(OptionValue::List)
+        }
+        OptionForm::Map(names, form) => {
+            let Value::Map(entries) = &node.value else {
+                cx.expected(node, &format!("{what} is a map"));
+                return None;
+            };
+            note_duplicates(entries, cx);
+            let read = entries
+                .iter()
+                .map(|(key, node)| {
+                    let wrong = names.and_then(|check| Some((check, (check.wrong)(&key.name)?)));
+                    if let Some((check, wrong)) = wrong {
+                        cx.diagnostics
+                            .error(key.place, format!("a key of {what} is {}: {wrong}", check.what));
+                        return None;
+                    }
+                    Some((key.name.clone(), read_option(&key.name, *form, node, cx)?))
+                })
+                .collect::<Vec<_>>();
+            read.into_iter().collect::<Option<_>>().map(OptionValue::Map)
+        }
+        OptionForm::Record(specs) => {
+            let mut fields = Fields::of(node, &what, cx)?;
+            let record = read_options(specs, &mut fields, cx);
+            fields.finish(&what, cx);
+            Some(OptionValue::Record(record))
+        }
+        OptionForm::Either(_, specs) if matches!(node.value, Value::Map(_)) => {
+            read_option(name, OptionForm::Record(specs), node, cx)
+        }
+        OptionForm::Either(short, _) => read_option(name, *short, node, cx),
     }
+}
+
+fn read_number(node: &Node, what: &str, cx: &mut Context<'_>) -> Option<OptionValue> {
+    let number = cx.text(node, what)?.parse::<f64>().ok().filter(|number| number.is_finite());
+    if number.is_none() {
+        cx.diagnostics.error(node.place, format!("{what} is a number"));
+    }
+    number.map(OptionValue::Number)
 }
 
 pub(super) fn read_threshold(

@@ -1,0 +1,134 @@
+//! A connection, plain or under TLS, and a limit for what is read of one.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use topology::fault::{Fault, FaultKind, Reason};
+
+use crate::look::Stop;
+
+/// All that one look may read: far more than any answer to its questions.
+pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+
+/// A connection to a target.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+/// A stream that ends with an error when too much has been read.
+pub(crate) struct Capped<S> {
+    stream: S,
+    left: usize,
+    overflowed: Arc<AtomicBool>,
+}
+
+/// Whether a [`Capped`] stream was cut.
+#[derive(Clone)]
+pub(crate) struct Overflow(Arc<AtomicBool>);
+
+impl<S> Capped<S> {
+    pub(crate) fn new(stream: S, most: usize) -> (Self, Overflow) {
+        let overflowed = Arc::new(AtomicBool::new(false));
+        (Self { stream, left: most, overflowed: Arc::clone(&overflowed) }, Overflow(overflowed))
+    }
+
+    /// Lets as much be read again: a kept connection's next look.
+    pub(crate) fn refill(&mut self, most: usize) {
+        self.left = most;
+    }
+
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl Overflow {
+    pub(crate) fn happened(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The fault of a stream that was cut.
+    pub(crate) fn stop(stage: &'static str) -> Stop {
+        let words = format!("an answer of more than {} MiB", MAX_BYTES / (1024 * 1024));
+        Fault::new(FaultKind::BadAnswer, stage, &words).because(Reason::TooLarge).into()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Capped<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = buffer.filled().len() - before;
+        if read > self.left {
+            self.overflowed.store(true, Ordering::Relaxed);
+            return Poll::Ready(Err(io::Error::other("too many bytes")));
+        }
+        self.left -= read;
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Capped<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

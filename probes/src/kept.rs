@@ -12,7 +12,7 @@ use crate::clock::now;
 use crate::look::{Look, Stop};
 use crate::observation::Answer;
 
-/// How `connect` may be written.
+/// How `connection` may be written.
 const FORM: OptionForm = OptionForm::Either(
     &OptionForm::Word(&["fresh", "kept"]),
     &[OptionSpec {
@@ -23,18 +23,18 @@ const FORM: OptionForm = OptionForm::Either(
     }],
 );
 
-/// `connect` for a kind that meets its server as a new user does.
+/// `connection` for a kind that meets its server as a new user does.
 pub(crate) const FRESH: OptionSpec = OptionSpec {
-    name: "connect",
+    name: "connection",
     form: FORM,
     default: Some("fresh"),
     help: "A new connection for each look, or a kept one. A kept one costs less, and does not see that the \
            server takes no new ones.",
 };
 
-/// `connect` for a kind whose logins cost much: kept, and fresh every 15 s or so.
+/// `connection` for a kind whose logins cost much: kept, and fresh every 15 s or so.
 pub(crate) const KEPT: OptionSpec = OptionSpec {
-    name: "connect",
+    name: "connection",
     form: FORM,
     default: None,
     help: "A new connection for each look (fresh), a kept one, or a kept one with a fresh one in an interval. \
@@ -51,7 +51,7 @@ pub(crate) enum Policy {
 
 impl Policy {
     pub(crate) fn of(probe: &Probe, default: Self) -> Self {
-        match probe.options.get("connect") {
+        match probe.options.get("connection") {
             Some(OptionValue::Text(word)) if word == "fresh" => Self::Fresh,
             Some(OptionValue::Text(_)) => Self::Kept,
             Some(OptionValue::Record(record)) => match record.get("every") {
@@ -79,6 +79,11 @@ pub(crate) trait Keep: Sized + Send + 'static {
 
     /// A second handle of the socket, to see it end between two looks.
     fn socket(&self) -> Option<Arc<StdStream>>;
+
+    /// True when the next look cannot use it.
+    fn is_spent(&self) -> bool {
+        false
+    }
 }
 
 /// One look on a kept connection, or on a fresh one. A kept connection that was cut while it lay idle is no
@@ -129,6 +134,9 @@ async fn fresh<C: Keep>(look: &mut Look<'_>, keep_it: bool) -> Result<(), Stop> 
 }
 
 fn keep<C: Keep>(look: &Look<'_>, connection: C, opened: std::time::Instant) {
+    if connection.is_spent() {
+        return;
+    }
     let socket = connection.socket();
     // A second look of the same instance may have kept its own meanwhile: dropping it ends it.
     drop(look.shared.memory.keep(look.key(), now(), connection, opened, socket));

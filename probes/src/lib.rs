@@ -27,6 +27,7 @@ mod web;
 
 mod amqp;
 mod amqp_session;
+mod amqp_wire;
 mod dns;
 mod exec;
 pub mod heartbeat;

@@ -155,6 +155,25 @@ impl<'a> Look<'a> {
         self.shared.memory.key(self.probe, self.address, self.instance)
     }
 
+    /// True when a question need not be asked, because it was within `every`: what was found then is found
+    /// again. A question of a fresh look is always asked.
+    pub(crate) fn replay(&mut self, question: &'static str, every: Duration) -> bool {
+        if self.fresh {
+            return false;
+        }
+        let Some(found) = self.shared.memory.recall(self.key(), now(), question, every) else { return false };
+        self.answer.signals.extend(found);
+        true
+    }
+
+    /// Keeps the signals whose names begin so, until the question is asked again.
+    pub(crate) fn remember(&mut self, question: &'static str, beginnings: &[&str]) {
+        let kept = |name: &str| beginnings.iter().any(|beginning| name.starts_with(beginning));
+        let found = self.answer.signals.iter().filter(|(name, _)| kept(name));
+        let found = found.map(|(name, value)| (name.clone(), *value)).collect();
+        self.shared.memory.remember(self.key(), now(), question, found);
+    }
+
     /// Keeps a counter's rise a second, from the third look on. `identity` names the life of the process
     /// that counts: a counter that begins anew has no rate.
     pub(crate) fn rate(&mut self, signal: &str, total: Option<f64>, identity: &str) {

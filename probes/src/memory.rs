@@ -38,8 +38,11 @@ struct Place {
     kept: Option<Kept>,
     counters: BTreeMap<String, Counter>,
     wholes: BTreeMap<String, Counter>,
-    facts: BTreeMap<&'static str, f64>,
+    facts: BTreeMap<&'static str, (Instant, Found)>,
 }
+
+/// Signals by their names.
+pub(crate) type Found = Vec<(String, f64)>;
 
 /// A connection between two looks.
 struct Kept {
@@ -157,9 +160,18 @@ impl Memory {
         .flatten()
     }
 
-    /// Keeps a number of this look for the next one, and gives the last look's.
-    pub(crate) fn recall(&self, key: Key, at: Instant, fact: &'static str, value: f64) -> Option<f64> {
-        self.with(key, at, |place| place.facts.insert(fact, value)).flatten()
+    /// Keeps what was found by a question that is not asked at each look.
+    pub(crate) fn remember(&self, key: Key, at: Instant, question: &'static str, found: Found) {
+        self.with(key, at, |place| place.facts.insert(question, (at, found)));
+    }
+
+    /// What was found when the question was last asked, if that is not longer ago than `every`.
+    pub(crate) fn recall(&self, key: Key, at: Instant, question: &str, every: Duration) -> Option<Found> {
+        self.with(key, at, |place| {
+            let (asked, found) = place.facts.get(question)?;
+            (at.saturating_duration_since(*asked) < every).then(|| found.clone())
+        })
+        .flatten()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A connection, plain or under TLS, and a limit for what is read of one.
 
 use std::io;
+use std::net::TcpStream as StdStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,27 @@ pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The socket under it.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// A second handle of the socket, to see it end while this one lies idle.
+    pub(crate) fn second_handle(&self) -> Option<Arc<StdStream>> {
+        second_handle(self.socket())
+    }
+}
+
+/// A second handle of a socket.
+pub(crate) fn second_handle(socket: &TcpStream) -> Option<Arc<StdStream>> {
+    let handle = socket2::SockRef::from(socket).try_clone().ok()?;
+    Some(Arc::new(handle.into()))
 }
 
 impl AsyncRead for Stream {
@@ -73,15 +95,6 @@ impl<S> Capped<S> {
     pub(crate) fn new(stream: S, most: usize) -> (Self, Overflow) {
         let overflowed = Arc::new(AtomicBool::new(false));
         (Self { stream, left: most, overflowed: Arc::clone(&overflowed) }, Overflow(overflowed))
-    }
-
-    /// Lets as much be read again: a kept connection's next look.
-    pub(crate) fn refill(&mut self, most: usize) {
-        self.left = most;
-    }
-
-    pub(crate) fn get_ref(&self) -> &S {
-        &self.stream
     }
 }
 

@@ -19,7 +19,7 @@ fn start(more: &[&str]) -> Server {
 #[tokio::test]
 async fn memcached_is_seen_as_it_is() {
     let mut table = Table::new("memcached");
-    let mut server = start(&["-m", "8", "-c", "32"]);
+    let mut server = start(&["-m", "8", "-c", "128"]);
     let port = server.port;
     let plain = read("{ memcached: {} }");
     let seen = await_answer(&plain, port).await;

@@ -159,31 +159,6 @@ async fn slow_bytes_do_not_outlast_the_timeout() {
     }
 }
 
-#[tokio::test]
-async fn looks_at_a_silent_broker_leave_no_threads() {
-    let fake = Fake::silent().await;
-    let mut probe = probe("amqp");
-    probe.timeout = Duration::from_millis(50);
-    for _ in 0..25 {
-        assert!(summary(&look(&probe, fake.port).await).starts_with("hung"));
-    }
-    // Other tests of this process may have a connection or two of their own.
-    let ended = async {
-        while client_threads() > 4 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), ended)
-        .await
-        .unwrap_or_else(|_| panic!("{} threads are left", client_threads()));
-}
-
-fn client_threads() -> usize {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
-    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("lapin")).count()
-}
-
 /// A length is reserved and read by the SQL client, whatever it is.
 #[tokio::test]
 async fn a_database_cannot_make_the_monitor_read_without_end() {

@@ -167,6 +167,30 @@ pub(crate) async fn await_summary(probe: &Probe, port: u16, wanted: &str) -> Obs
     seen.unwrap_or_else(|| panic!("{}: wanted {wanted}, saw {last}", probe.kind.name))
 }
 
+/// Looks until a signal is as wanted.
+pub(crate) async fn await_signal(
+    probe: &Probe,
+    port: u16,
+    signal: &str,
+    wanted: impl Fn(f64) -> bool,
+) -> Observation {
+    let mut last = String::new();
+    let looking = async {
+        loop {
+            let seen = look(probe, port).await;
+            if let Outcome::Answer(answer) = &seen.outcome
+                && answer.signals.get(signal).is_some_and(|value| wanted(*value))
+            {
+                return seen;
+            }
+            last = format!("{:?}", seen.outcome);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, looking).await.ok();
+    seen.unwrap_or_else(|| panic!("{}: wanted another {signal}, saw {last}", probe.kind.name))
+}
+
 /// Stops a server, resumes it and kills it, and looks at it each time.
 pub(crate) async fn stop_resume_kill(server: &mut Server, probe: &Probe, stage: &str, table: &mut Table) {
     server.signal(Signal::SIGSTOP);

@@ -159,10 +159,6 @@ impl Keep for Session {
     fn socket(&self) -> Option<Arc<StdStream>> {
         self.wire().stream().second_handle()
     }
-
-    fn is_spent(&self) -> bool {
-        self.spent || self.blocked.is_some()
-    }
 }
 
 /// Asks for each queue in turn. A queue that is missing ends the channel, not the look: the next one is
@@ -245,7 +241,7 @@ async fn round_trip(look: &mut Look<'_>, session: &mut Session) {
     look.put("amqp.round_trip_ok", 0.0);
     look.note(&why);
     // What is half said cannot be taken up again.
-    session.spent = true;
+    look.spoiled = true;
 }
 
 /// False when another message came back, or the broker is blocked.
@@ -254,7 +250,8 @@ async fn there_and_back(session: &mut Session, nonce: &[u8]) -> Result<bool, No>
     let mut arguments = FieldTable::default();
     arguments.insert("x-expires".into(), AMQPValue::LongInt(60_000));
     arguments.insert("x-max-length".into(), AMQPValue::LongInt(10));
-    let declare = queue::Declare { exclusive: true, auto_delete: true, arguments, ..queue::Declare::default() };
+    let declare =
+        queue::Declare { exclusive: true, auto_delete: true, arguments, ..queue::Declare::default() };
     let declared = session.call(channel, AMQPClass::Queue(queue::AMQPMethod::Declare(declare))).await?;
     let AMQPClass::Queue(queue::AMQPMethod::DeclareOk(declared)) = declared else {
         return Err(No::Wire(Garbled::NotAmqp));
@@ -292,7 +289,9 @@ async fn there_and_back(session: &mut Session, nonce: &[u8]) -> Result<bool, No>
     let mut came = Vec::new();
     loop {
         match session.next().await? {
-            None | Some(AMQPFrame::Method(_, AMQPClass::Basic(basic::AMQPMethod::GetEmpty(_)))) => return Ok(false),
+            None | Some(AMQPFrame::Method(_, AMQPClass::Basic(basic::AMQPMethod::GetEmpty(_)))) => {
+                return Ok(false);
+            }
             Some(AMQPFrame::Body(_, body)) => {
                 came.extend_from_slice(&body);
                 if came.len() >= nonce.len() {

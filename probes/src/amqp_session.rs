@@ -16,8 +16,6 @@ pub(crate) struct Session {
     wire: Wire,
     /// Why the broker takes no messages, if it has said so.
     pub(crate) blocked: Option<String>,
-    /// It was left within an exchange, and must not be used again.
-    pub(crate) spent: bool,
     last_channel: u16,
 }
 
@@ -43,7 +41,7 @@ impl Session {
     pub(crate) async fn open(look: &mut Look<'_>) -> Result<Self, Stop> {
         let stream = dial::connect(look).await?;
         let stream = tls_session::secure(look, stream, Settings::of(look.probe).as_ref()).await?;
-        let mut session = Self { wire: Wire::new(stream), blocked: None, spent: false, last_channel: 0 };
+        let mut session = Self { wire: Wire::new(stream), blocked: None, last_channel: 0 };
         let login = Login::of(look);
         let until = look.deadline();
         match look.stage("handshake", until, session.login(login)).await.map_err(Late::hung)? {
@@ -157,7 +155,8 @@ impl Session {
 
     /// Says goodbye.
     pub(crate) async fn close(mut self) -> Result<(), No> {
-        let close = connection::Close { reply_code: 200, reply_text: "bye".into(), class_id: 0, method_id: 0 };
+        let close =
+            connection::Close { reply_code: 200, reply_text: "bye".into(), class_id: 0, method_id: 0 };
         self.call(0, AMQPClass::Connection(connection::AMQPMethod::Close(close))).await?;
         Ok(())
     }
@@ -174,7 +173,10 @@ impl Login {
         let probe = look.probe;
         Self {
             user: probe.text("user").unwrap_or("guest").to_owned(),
-            password: probe.secret("password").map_or("guest", |password| password.expose_secret()).to_owned(),
+            password: probe
+                .secret("password")
+                .map_or("guest", |password| password.expose_secret())
+                .to_owned(),
             vhost: probe.text("vhost").unwrap_or("/").to_owned(),
         }
     }
@@ -188,7 +190,9 @@ pub(crate) fn short(text: &str) -> ShortString {
 fn who_we_are() -> FieldTable {
     let text = |text: &str| AMQPValue::LongString(text.into());
     let mut capabilities = FieldTable::default();
-    for name in ["connection.blocked", "authentication_failure_close", "publisher_confirms", "consumer_cancel_notify"] {
+    for name in
+        ["connection.blocked", "authentication_failure_close", "publisher_confirms", "consumer_cancel_notify"]
+    {
         capabilities.insert(name.into(), AMQPValue::Boolean(true));
     }
     let mut properties = FieldTable::default();

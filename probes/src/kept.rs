@@ -79,11 +79,6 @@ pub(crate) trait Keep: Sized + Send + 'static {
 
     /// A second handle of the socket, to see it end between two looks.
     fn socket(&self) -> Option<Arc<StdStream>>;
-
-    /// True when the next look cannot use it.
-    fn is_spent(&self) -> bool {
-        false
-    }
 }
 
 /// One look on a kept connection, or on a fresh one. A kept connection that was cut while it lay idle is no
@@ -134,7 +129,7 @@ async fn fresh<C: Keep>(look: &mut Look<'_>, keep_it: bool) -> Result<(), Stop> 
 }
 
 fn keep<C: Keep>(look: &Look<'_>, connection: C, opened: std::time::Instant) {
-    if connection.is_spent() {
+    if look.spoiled {
         return;
     }
     let socket = connection.socket();

@@ -62,6 +62,8 @@ pub(crate) struct Look<'a> {
     pub(crate) stages: Vec<Stage>,
     /// A kept connection is not to be used.
     pub(crate) fresh: bool,
+    /// The connection was left within an exchange, and must not be used again.
+    pub(crate) spoiled: bool,
     began: Instant,
     deadline: Instant,
 }
@@ -78,6 +80,7 @@ impl<'a> Look<'a> {
             witnesses: Vec::new(),
             stages: Vec::new(),
             fresh: false,
+            spoiled: false,
             began,
             deadline: began + probe.timeout,
         }
@@ -182,13 +185,20 @@ impl<'a> Look<'a> {
         self.put_some(signal, rate);
     }
 
-    /// Keeps the share of one counter's rise in the rise of both, where there was any.
-    pub(crate) fn share_of(&mut self, signal: &str, part: Option<f64>, rest: Option<f64>, identity: &str) {
+    /// Keeps the share of one counter's rise in the rise of both, where that is more than `least` a second.
+    pub(crate) fn share_of(
+        &mut self,
+        signal: &str,
+        part: Option<f64>,
+        rest: Option<f64>,
+        identity: &str,
+        least: f64,
+    ) {
         let (Some(part), Some(rest)) = (part, rest) else { return };
         let (key, memory) = (self.key(), &self.shared.memory);
         let part_rate = memory.rate(key, now(), signal, part, identity);
         let both_rate = memory.both(key, now(), signal, part + rest, identity);
-        if let (Some(part), Some(both)) = (part_rate, both_rate.filter(|both| *both > 0.0)) {
+        if let (Some(part), Some(both)) = (part_rate, both_rate.filter(|both| *both > least)) {
             self.put(signal, part / both);
         }
     }

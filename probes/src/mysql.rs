@@ -1,6 +1,9 @@
 //! `mysql`: a login, `SELECT 1`, and what MySQL or MariaDB say of themselves.
 
 use std::collections::BTreeMap;
+use std::net::TcpStream as StdStream;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, Row, SqlSafeStr};
@@ -8,9 +11,13 @@ use topology::kind::{KindSpec, OptionForm, OptionSpec, SignalSpec};
 use topology::level::Kind;
 
 use crate::clock::now;
+use crate::kept::{self, KEPT, Keep, Policy};
 use crate::look::{Late, Look, Stop};
 use crate::mysql_faults as faults;
-use crate::spec::{CONNECT, COUNT, EXPECT_ROLE, OUGHT, PASSWORD, RATIO, SECONDS, TOTAL, USER, truth};
+use crate::relay::Relay;
+use crate::sentinel::SENTINEL;
+use crate::spec::{CONNECT, COUNT, EXPECT_ROLE, OUGHT, PASSWORD, RATIO, SECONDS, STATE, TOTAL, USER, truth};
+use crate::tls_session::DATABASE_TLS;
 
 pub(crate) static SPEC: KindSpec = KindSpec {
     name: "mysql",
@@ -25,6 +32,16 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         USER,
         PASSWORD,
         EXPECT_ROLE,
+        DATABASE_TLS,
+        OptionSpec {
+            name: "write_check",
+            form: OptionForm::Truth,
+            default: Some("false"),
+            help: "Whether to write a row of topowatch.heartbeat (see --grants) on a primary, every 15 s, and at \
+                   each look while that fails.",
+        },
+        KEPT,
+        SENTINEL,
     ],
     signals: &[
         SignalSpec {
@@ -105,6 +122,88 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             ..SECONDS
         },
         SignalSpec {
+            name: "mysql.history_list_length",
+            key: "history_list",
+            yellow: Some(50_000.0),
+            red: Some(1_000_000.0),
+            effect: Kind::AtRisk,
+            help: "Undo records that cannot be purged: the shadow of a long transaction (MariaDB). Yellow follows \
+                   awesome-prometheus-alerts.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "mysql.log_waits_per_second",
+            key: "log_waits",
+            yellow: Some(10.0),
+            effect: Kind::AtRisk,
+            help: "Waits for a larger log buffer. Follows awesome-prometheus-alerts and mysqld_exporter's mixin.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "mysql.aborted_connects_per_second",
+            key: "aborted_connects",
+            yellow: Some(1.0),
+            effect: Kind::AtRisk,
+            help: "Logins that failed or were broken off. Our choice.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "mysql.slow_queries_per_second",
+            key: "slow_queries",
+            help: "Statements over long_query_time; shown only.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "mysql.questions_per_second",
+            key: "questions",
+            help: "Statements of clients; shown only.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "mysql.galera_ready_ok",
+            key: "galera_ready",
+            help: "In a Galera cluster: it takes queries (wsrep_ready).",
+            ..OUGHT
+        },
+        SignalSpec {
+            name: "mysql.galera_primary_ok",
+            key: "galera_primary",
+            help: "In a Galera cluster: it belongs to the part with the majority (wsrep_cluster_status).",
+            ..OUGHT
+        },
+        SignalSpec {
+            name: "mysql.galera_synced_ok",
+            key: "galera_synced",
+            yellow: Some(0.0),
+            red: None,
+            effect: Kind::AtRisk,
+            help: "In a Galera cluster: it has all writes (wsrep_local_state 4); a donor has not.",
+            ..OUGHT
+        },
+        SignalSpec {
+            name: "mysql.write_ok",
+            key: "write_ok",
+            help: "A row could be written; only with write_check.",
+            ..OUGHT
+        },
+        SignalSpec {
+            name: "mysql.write_locked",
+            key: "write_locked",
+            yellow: Some(1.0),
+            effect: Kind::AtRisk,
+            help: "The heartbeat table is locked, by a backup (FLUSH TABLES WITH READ LOCK) or a migration: no \
+                   proof for other tables.",
+            ..STATE
+        },
+        SignalSpec {
+            name: "mysql.write_seconds",
+            key: "write",
+            yellow: Some(0.1),
+            red: Some(1.0),
+            help: "Writing it, with its fsync and semi-synchronous replicas. Our choice.",
+            ..SECONDS
+        },
+        SignalSpec {
             name: "mysql.uptime_seconds",
             key: "uptime",
             bad: topology::kind::Bad::Below,
@@ -115,45 +214,103 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         CONNECT,
         TOTAL,
     ],
+    grants: Some(GRANTS),
     exercises_dependencies: true,
     ..KindSpec::EMPTY
 };
 
+const GRANTS: &str = "\
+CREATE USER 'topowatch'@'%' IDENTIFIED BY 'PASSWORD' WITH MAX_USER_CONNECTIONS 5;
+GRANT PROCESS, REPLICATION CLIENT ON *.* TO 'topowatch'@'%';
+GRANT SLAVE MONITOR ON *.* TO 'topowatch'@'%';  -- MariaDB from 10.5 on
+-- Only for write_check:
+CREATE DATABASE topowatch;
+CREATE TABLE topowatch.heartbeat (
+    id varchar(64) PRIMARY KEY, ts timestamp(6) NOT NULL, seq bigint NOT NULL) ENGINE=InnoDB;
+GRANT SELECT, INSERT, UPDATE ON topowatch.heartbeat TO 'topowatch'@'%';
+-- Never SUPER or CONNECTION_ADMIN: they pass by read_only and max_connections, and the probe would not see them.
+";
+
+/// A log line for each login, and a reverse lookup where `skip_name_resolve` is off.
+const FRESH_EVERY: Duration = Duration::from_secs(15);
+/// One row's update and one fsync; it is replicated.
+const WRITE_EVERY: Duration = Duration::from_secs(15);
+/// The list of transactions is read under their mutex.
+const TRANSACTIONS_EVERY: Duration = Duration::from_secs(15);
+
 const VERSION: &str =
     "SELECT @@version AS version, @@read_only AS read_only, @@max_connections AS max_connections";
 const STATUS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
-    ('Threads_connected', 'Threads_running', 'Innodb_row_lock_current_waits', 'Uptime')";
+    ('Threads_connected', 'Threads_running', 'Innodb_row_lock_current_waits', 'Uptime', 'Questions', 'Slow_queries', \
+    'Aborted_connects', 'Innodb_log_waits', 'Innodb_history_list_length', 'wsrep_ready', 'wsrep_local_state', \
+    'wsrep_cluster_status', 'wsrep_cluster_size')";
 const TRANSACTIONS: &str = "SELECT COALESCE(MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())), 0) AS oldest \
     FROM information_schema.innodb_trx";
 
 pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
-    let (mut connection, mut relay) = faults::open(look).await?;
-    let asked = ask(look, &mut connection).await.map_err(|stop| relay.explain(stop));
-    // A connection that timed out or failed is dropped: closing it would wait on the same dead socket.
-    if asked.is_ok() {
+    kept::look::<Conversation>(look).await
+}
+
+/// A logged-in connection, by way of its relay.
+struct Conversation {
+    connection: MySqlConnection,
+    relay: Relay,
+    /// The server's flavour, once its limits are set.
+    mariadb: Option<bool>,
+}
+
+impl Keep for Conversation {
+    const POLICY: Policy = Policy::Every(FRESH_EVERY);
+
+    async fn open(look: &mut Look<'_>) -> Result<Self, Stop> {
+        let (connection, relay) = faults::open(look).await?;
+        Ok(Self { connection, relay, mariadb: None })
+    }
+
+    async fn ask(&mut self, look: &mut Look<'_>) -> Result<(), Stop> {
+        let asked = ask(look, &mut self.connection, &mut self.mariadb).await;
+        let asked = asked.map_err(|stop| self.relay.explain(stop));
+        self.relay.refill();
+        asked
+    }
+
+    async fn close(mut self, look: &Look<'_>) {
         let goodbye = async {
-            let closed = connection.close().await;
-            relay.finish().await;
+            let closed = self.connection.close().await;
+            self.relay.finish().await;
             closed
         };
         look.close(goodbye).await;
     }
-    asked
+
+    fn socket(&self) -> Option<Arc<StdStream>> {
+        self.relay.socket.clone()
+    }
 }
 
-async fn ask(look: &mut Look<'_>, connection: &mut MySqlConnection) -> Result<(), Stop> {
+async fn ask(
+    look: &mut Look<'_>,
+    connection: &mut MySqlConnection,
+    known: &mut Option<bool>,
+) -> Result<(), Stop> {
     let began = now();
     query(look, connection, "SELECT 1").await?.map_err(|error| faults::stop(&error, "ask"))?;
     look.put("mysql.select_seconds", (now() - began).as_secs_f64());
 
     let server = extra(look, connection, VERSION, "version").await?;
     let Some(server) = server.first() else { return Ok(()) };
-    let mariadb = text(server, "version").is_some_and(|version| version.contains("MariaDB"));
-    extra(look, connection, AssertSqlSafe(limits(look, mariadb)), "session limits").await?;
+    let mariadb = match known {
+        Some(mariadb) => *mariadb,
+        None => {
+            let mariadb = text(server, "version").is_some_and(|version| version.contains("MariaDB"));
+            extra(look, connection, AssertSqlSafe(limits(look, mariadb)), "session limits").await?;
+            *known.insert(mariadb)
+        }
+    };
 
     let rows = extra(look, connection, STATUS, "status").await?;
-    let status: BTreeMap<String, f64> = rows.iter().filter_map(status_row).collect();
-    let counted = |name: &str| status.get(name).copied();
+    let status: BTreeMap<&str, &str> = rows.iter().filter_map(status_row).collect();
+    let counted = |name: &str| status.get(name).and_then(|value| value.parse::<f64>().ok());
     if let (Some(used), Some(most)) = (counted("Threads_connected"), number(server, "max_connections"))
         && most > 0.0
     {
@@ -163,9 +320,26 @@ async fn ask(look: &mut Look<'_>, connection: &mut MySqlConnection) -> Result<()
     look.put_some("mysql.row_lock_waiting", counted("Innodb_row_lock_current_waits"));
     look.put_some("mysql.uptime_seconds", counted("Uptime"));
 
-    let transactions = extra(look, connection, TRANSACTIONS, "transactions").await?;
-    let oldest = transactions.first().and_then(|row| number(row, "oldest"));
-    look.put_some("mysql.oldest_transaction_seconds", oldest);
+    look.put_some("mysql.history_list_length", counted("Innodb_history_list_length"));
+    // A younger server is another one: its counters began anew, and fall.
+    look.rate("mysql.log_waits_per_second", counted("Innodb_log_waits"), "");
+    look.rate("mysql.aborted_connects_per_second", counted("Aborted_connects"), "");
+    look.rate("mysql.slow_queries_per_second", counted("Slow_queries"), "");
+    look.rate("mysql.questions_per_second", counted("Questions"), "");
+    // The variables are there without Galera too, with nobody in the cluster.
+    if counted("wsrep_cluster_size").is_some_and(|size| size > 0.0) {
+        let is = |name: &str, good: &str| status.get(name).map(|value| truth(*value == good));
+        look.put_some("mysql.galera_ready_ok", is("wsrep_ready", "ON"));
+        look.put_some("mysql.galera_primary_ok", is("wsrep_cluster_status", "Primary"));
+        look.put_some("mysql.galera_synced_ok", is("wsrep_local_state", "4"));
+    }
+
+    if !look.replay("transactions", TRANSACTIONS_EVERY) {
+        let transactions = extra(look, connection, TRANSACTIONS, "transactions").await?;
+        let oldest = transactions.first().and_then(|row| number(row, "oldest"));
+        look.put_some("mysql.oldest_transaction_seconds", oldest);
+        look.remember("transactions", &["mysql.oldest_transaction_seconds"]);
+    }
 
     let read_only = number(server, "read_only") == Some(1.0);
     let replication = if mariadb { "SHOW ALL SLAVES STATUS" } else { "SHOW REPLICA STATUS" };
@@ -175,7 +349,52 @@ async fn ask(look: &mut Look<'_>, connection: &mut MySqlConnection) -> Result<()
     }
     let replica = read_only || !rows.is_empty();
     look.set_role("mysql.role_ok", if replica { "replica" } else { "primary" });
+    let primary_wanted = look.probe.text("expect_role") == Some("primary");
+    if look.probe.truth("write_check") && (!replica || primary_wanted) && !look.replay("write", WRITE_EVERY) {
+        write_check(look, connection).await;
+    }
     Ok(())
+}
+
+/// Writes the instance's row: finds full disks, and servers left read-only. The question is answered already, so a
+/// failure is a signal, no fault.
+async fn write_check(look: &mut Look<'_>, connection: &mut MySqlConnection) {
+    let (until, began) = (look.deadline(), now());
+    let name: String = look.instance.chars().take(64).collect();
+    let text = format!(
+        "INSERT INTO topowatch.heartbeat VALUES ('{}', NOW(6), 1) ON DUPLICATE KEY UPDATE ts = VALUES(ts), \
+         seq = seq + 1",
+        name.replace('\\', "\\\\").replace('\'', "''")
+    );
+    let writing = connection.execute(sqlx::raw_sql(AssertSqlSafe(text)));
+    let why = match look.stage("deep", until, writing).await {
+        Ok(Ok(_)) => {
+            look.put("mysql.write_ok", 1.0);
+            look.put("mysql.write_locked", 0.0);
+            look.put("mysql.write_seconds", (now() - began).as_secs_f64());
+            look.remember("write", &["mysql.write_"]);
+            return;
+        }
+        Ok(Err(error)) => match faults::database_error(&error) {
+            Some(said) if matches!(said.number(), 1044 | 1049 | 1142 | 1146) => {
+                look.note(&format!("write check: {}; see topowatch probe --grants mysql", said.message()));
+                return;
+            }
+            Some(said) if said.number() == 1205 => {
+                look.put("mysql.write_locked", 1.0);
+                look.note("write check: the heartbeat table is locked");
+                return;
+            }
+            Some(said) => said.message().to_owned(),
+            None => error.to_string(),
+        },
+        Err(_late) => {
+            look.spoiled = true;
+            "the write hung".to_owned()
+        }
+    };
+    look.put("mysql.write_ok", 0.0);
+    look.note(&format!("write check: {why}"));
 }
 
 /// The server goes on with a query that its client gave up: it needs a limit of its own.
@@ -189,8 +408,8 @@ fn limits(look: &Look<'_>, mariadb: bool) -> String {
     format!("SET SESSION {statement}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1")
 }
 
-fn status_row(row: &MySqlRow) -> Option<(String, f64)> {
-    Some((at(row, 0)?.to_owned(), at(row, 1)?.parse().ok()?))
+fn status_row(row: &MySqlRow) -> Option<(&str, &str)> {
+    Some((at(row, 0)?, at(row, 1)?))
 }
 
 /// One row of the replica status, whose columns have old names and new ones.

@@ -7,6 +7,7 @@ use topology::fault::{Fault, FaultKind, Reason};
 
 use crate::look::{Look, Stop};
 use crate::relay::{self, Relay};
+use crate::tls_session::Settings;
 
 /// A logged-in connection: the stages `resolve`, `tcp` and `handshake`.
 pub(crate) async fn open(look: &mut Look<'_>) -> Result<(MySqlConnection, Relay), Stop> {
@@ -36,6 +37,19 @@ fn options(look: &Look<'_>) -> MySqlConnectOptions {
     }
     if let Some(password) = probe.secret("password") {
         options = options.password(password.expose_secret());
+    }
+    if let Some(tls) = Settings::of(probe) {
+        let mode = if tls.verifies() { MySqlSslMode::VerifyIdentity } else { MySqlSslMode::Required };
+        options = options.ssl_mode(mode);
+        if let Some(name) = tls.server_name() {
+            options = options.host(name);
+        }
+        if let Some(ca) = tls.ca() {
+            options = options.ssl_ca_from_pem(ca.as_bytes().to_vec());
+        }
+        if let Some((certificate, key)) = tls.identity() {
+            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
+        }
     }
     options
 }

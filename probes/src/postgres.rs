@@ -1,14 +1,22 @@
 //! `postgres`: a login, `SELECT 1`, and what the server's own views say.
 
+use std::net::TcpStream as StdStream;
+use std::sync::Arc;
+use std::time::Duration;
+
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection, Executor, Row};
-use topology::kind::{KindSpec, OptionForm, OptionSpec, SignalSpec};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use topology::kind::{KindSpec, OptionForm, OptionSpec, SignalSpec, Unit};
 use topology::level::Kind;
 
 use crate::clock::now;
+use crate::kept::{self, KEPT, Keep, Policy};
 use crate::look::{Look, Stop};
 use crate::postgres_faults as faults;
+use crate::relay::Relay;
+use crate::sentinel::SENTINEL;
 use crate::spec::{CONNECT, COUNT, EXPECT_ROLE, OUGHT, PASSWORD, RATIO, SECONDS, STATE, TOTAL, USER, truth};
+use crate::tls_session::DATABASE_TLS;
 
 pub(crate) static SPEC: KindSpec = KindSpec {
     name: "postgres",
@@ -23,6 +31,16 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         USER,
         PASSWORD,
         EXPECT_ROLE,
+        DATABASE_TLS,
+        OptionSpec {
+            name: "write_check",
+            form: OptionForm::Truth,
+            default: Some("false"),
+            help: "Whether to write a row of topowatch.heartbeat (see --grants) on a primary, every 15 s, and at \
+                   each look while that fails.",
+        },
+        KEPT,
+        SENTINEL,
     ],
     signals: &[
         SignalSpec {
@@ -147,6 +165,126 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             ..STATE
         },
         SignalSpec {
+            name: "postgres.replica_lag_bytes",
+            key: "replica_lag_bytes",
+            unit: Unit::Bytes,
+            yellow: Some(64.0 * MIB),
+            red: Some(1024.0 * MIB),
+            effect: Kind::AtRisk,
+            help: "On a primary: how far the last of its standbys has to replay. Our choice.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "postgres.heartbeat_age_seconds",
+            key: "heartbeat_age",
+            yellow: Some(60.0),
+            help: "On a replica: the age of the newest row of topowatch.heartbeat; it holds the interval of the \
+                   write check. Our choice.",
+            ..SECONDS
+        },
+        SignalSpec {
+            name: "postgres.slots_inactive",
+            key: "slots_inactive",
+            yellow: Some(1.0),
+            effect: Kind::AtRisk,
+            help: "Replication slots that nobody reads; the WAL they hold back fills the disk. Follows \
+                   awesome-prometheus-alerts.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "postgres.slots_lost",
+            key: "slots_lost",
+            red: Some(1.0),
+            effect: Kind::AtRisk,
+            help: "Slots whose WAL is gone: their replicas must be made anew.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "postgres.slot_retained_bytes",
+            key: "slot_retained",
+            unit: Unit::Bytes,
+            yellow: Some(10.0 * 1024.0 * MIB),
+            red: Some(50.0 * 1024.0 * MIB),
+            effect: Kind::AtRisk,
+            help: "The most WAL that one slot holds back. Our choice.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "postgres.xmin_age",
+            key: "xmin_age",
+            yellow: Some(10e6),
+            red: Some(100e6),
+            effect: Kind::AtRisk,
+            help: "Transactions since the oldest snapshot in use; vacuum cleans nothing younger. Our choice.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "postgres.xid_age",
+            key: "xid_age",
+            yellow: Some(500e6),
+            red: Some(1000e6),
+            effect: Kind::AtRisk,
+            help: "Transactions since the oldest unfrozen row; writes stop at some 2.1 billion. The figures are of \
+                   Amazon's guide for RDS.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "postgres.mxid_age",
+            key: "mxid_age",
+            yellow: Some(500e6),
+            red: Some(1000e6),
+            effect: Kind::AtRisk,
+            help: "The same for multixacts.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "postgres.deadlocks_per_second",
+            key: "deadlocks",
+            yellow: Some(0.083),
+            effect: Kind::AtRisk,
+            help: "Five a minute follows awesome-prometheus-alerts and postgres_exporter's mixin.",
+            ..COUNT
+        },
+        SignalSpec {
+            name: "postgres.rollback_ratio",
+            key: "rollbacks",
+            yellow: Some(0.1),
+            effect: Kind::AtRisk,
+            help: "Transactions rolled back, of all of the last minute; only with one a second or more. Follows \
+                   awesome-prometheus-alerts.",
+            ..RATIO
+        },
+        SignalSpec {
+            name: "postgres.archive_failed",
+            key: "archive_failed",
+            yellow: Some(1.0),
+            effect: Kind::AtRisk,
+            help: "The last WAL segment could not be archived; WAL piles up.",
+            ..STATE
+        },
+        SignalSpec {
+            name: "postgres.write_ok",
+            key: "write_ok",
+            help: "A row could be written; only with write_check.",
+            ..OUGHT
+        },
+        SignalSpec {
+            name: "postgres.write_locked",
+            key: "write_locked",
+            yellow: Some(1.0),
+            effect: Kind::AtRisk,
+            help: "The heartbeat table is locked, by a dump or a migration: no proof for other tables.",
+            ..STATE
+        },
+        SignalSpec {
+            name: "postgres.write_seconds",
+            key: "write",
+            yellow: Some(0.1),
+            red: Some(1.0),
+            help: "Writing it, with its fsync and without waiting for standbys. Our choice.",
+            ..SECONDS
+        },
+        SignalSpec {
             name: "postgres.uptime_seconds",
             key: "uptime",
             bad: topology::kind::Bad::Below,
@@ -157,9 +295,32 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         CONNECT,
         TOTAL,
     ],
+    grants: Some(GRANTS),
     exercises_dependencies: true,
     ..KindSpec::EMPTY
 };
+
+const GRANTS: &str = "\
+CREATE ROLE topowatch LOGIN PASSWORD 'PASSWORD' CONNECTION LIMIT 5;
+ALTER ROLE topowatch SET statement_timeout = '1500ms';
+ALTER ROLE topowatch SET lock_timeout = '200ms';
+ALTER ROLE topowatch SET idle_in_transaction_session_timeout = '5s';
+GRANT pg_monitor TO topowatch;  -- without it the sessions of others are hidden
+-- Only for write_check, in the database that is probed:
+CREATE SCHEMA topowatch;
+GRANT USAGE ON SCHEMA topowatch TO topowatch;
+CREATE TABLE topowatch.heartbeat (
+    id text PRIMARY KEY, ts timestamptz NOT NULL, seq bigint NOT NULL) WITH (fillfactor = 50);
+GRANT SELECT, INSERT, UPDATE ON topowatch.heartbeat TO topowatch;
+";
+
+/// A log line and a fork for each login, and a thousand hashes on both sides.
+const FRESH_EVERY: Duration = Duration::from_secs(15);
+/// One row's update and one fsync.
+const WRITE_EVERY: Duration = Duration::from_secs(15);
+/// What changes slowly.
+const SLOW_EVERY: Duration = Duration::from_secs(60);
+const MIB: f64 = 1024.0 * 1024.0;
 
 /// One scan of `pg_stat_activity`: no locks on tables, a millisecond or two.
 const CORE: &str = "\
@@ -177,12 +338,39 @@ SELECT pg_is_in_recovery() AS replica,
     FILTER (WHERE wait_event_type = 'Lock'), 0)::float8 AS lock_wait,
   COALESCE(max(extract(epoch from clock_timestamp() - state_change))
     FILTER (WHERE wait_event = 'SyncRep'), 0)::float8 AS syncrep_wait,
+  COALESCE(max(age(backend_xmin)), 0)::float8 AS xmin_age,
+  extract(epoch from pg_postmaster_start_time())::float8::text AS life,
   (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - COALESCE(current_setting('reserved_connections', true), '0')::int)::float8 AS usable
 FROM pg_stat_activity";
 
-const PRIMARY: &str =
-    "SELECT (count(*) FILTER (WHERE state = 'streaming'))::float8 AS streaming FROM pg_stat_replication";
+const PRIMARY: &str = "\
+SELECT (count(*) FILTER (WHERE state = 'streaming'))::float8 AS streaming,
+  max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::float8 AS lag,
+  (SELECT count(*) FROM pg_replication_slots WHERE NOT active)::float8 AS slots_inactive,
+  (SELECT count(*) FROM pg_replication_slots WHERE wal_status = 'lost')::float8 AS slots_lost,
+  (SELECT max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) FROM pg_replication_slots)::float8 AS retained
+FROM pg_stat_replication";
+
+/// Counters and ages: no locks, some catalogue pages.
+const SLOW: &str = "\
+SELECT (SELECT max(age(datfrozenxid)) FROM pg_database)::float8 AS xid_age,
+  (SELECT max(mxid_age(datminmxid)) FROM pg_database)::float8 AS mxid_age,
+  COALESCE((SELECT last_failed_time > COALESCE(last_archived_time, '-infinity') FROM pg_stat_archiver), false) AS archive";
+
+const COUNTERS: &str = "\
+SELECT xact_commit::float8 AS commits, xact_rollback::float8 AS rollbacks, deadlocks::float8 AS deadlocks,
+  COALESCE(stats_reset::text, '') AS life
+FROM pg_stat_database WHERE datname = current_database()";
+
+/// Without waiting for standbys: where they are dead a commit would hang, whatever `statement_timeout` says.
+const WRITE: &str = "\
+SET synchronous_commit = local;
+INSERT INTO topowatch.heartbeat VALUES ('$id', clock_timestamp(), 1)
+ON CONFLICT (id) DO UPDATE SET ts = excluded.ts, seq = topowatch.heartbeat.seq + 1";
+
+const HEARTBEAT: &str =
+    "SELECT extract(epoch from clock_timestamp() - max(ts))::float8 AS age FROM topowatch.heartbeat";
 
 /// The naive `now() - pg_last_xact_replay_timestamp()` grows on an idle primary; the CASE is 0 when the
 /// receiver is cut off, which its own age shows.
@@ -194,18 +382,41 @@ SELECT (CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
   (SELECT extract(epoch from now() - last_msg_receipt_time) FROM pg_stat_wal_receiver LIMIT 1)::float8 AS age";
 
 pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
-    let (mut connection, mut relay) = faults::open(look).await?;
-    let asked = ask(look, &mut connection).await.map_err(|stop| relay.explain(stop));
-    // A connection that timed out or failed is dropped: closing it would wait on the same dead socket.
-    if asked.is_ok() {
+    kept::look::<Conversation>(look).await
+}
+
+/// A logged-in connection, by way of its relay.
+struct Conversation {
+    connection: PgConnection,
+    relay: Relay,
+}
+
+impl Keep for Conversation {
+    const POLICY: Policy = Policy::Every(FRESH_EVERY);
+
+    async fn open(look: &mut Look<'_>) -> Result<Self, Stop> {
+        let (connection, relay) = faults::open(look).await?;
+        Ok(Self { connection, relay })
+    }
+
+    async fn ask(&mut self, look: &mut Look<'_>) -> Result<(), Stop> {
+        let asked = ask(look, &mut self.connection).await.map_err(|stop| self.relay.explain(stop));
+        self.relay.refill();
+        asked
+    }
+
+    async fn close(mut self, look: &Look<'_>) {
         let goodbye = async {
-            let closed = connection.close().await;
-            relay.finish().await;
+            let closed = self.connection.close().await;
+            self.relay.finish().await;
             closed
         };
         look.close(goodbye).await;
     }
-    asked
+
+    fn socket(&self) -> Option<Arc<StdStream>> {
+        self.relay.socket.clone()
+    }
 }
 
 async fn ask(look: &mut Look<'_>, connection: &mut PgConnection) -> Result<(), Stop> {
@@ -216,6 +427,7 @@ async fn ask(look: &mut Look<'_>, connection: &mut PgConnection) -> Result<(), S
     let replica = core.try_get::<bool, _>("replica").unwrap_or(false);
     look.set_role("postgres.role_ok", if replica { "replica" } else { "primary" });
     look.put_some("postgres.uptime_seconds", number(&core, "uptime"));
+    let life = core.try_get::<String, _>("life").unwrap_or_default();
     let sees_all = core.try_get::<bool, _>("sees_all").unwrap_or(false);
     if sees_all {
         activity(look, &core);
@@ -226,12 +438,84 @@ async fn ask(look: &mut Look<'_>, connection: &mut PgConnection) -> Result<(), S
         if let Some(row) = extra(look, connection, REPLICA, "replica").await? {
             replication(look, &row, sees_all);
         }
+        if look.probe.truth("write_check")
+            && let Some(row) = extra(look, connection, HEARTBEAT, "heartbeat").await?
+        {
+            look.put_some("postgres.heartbeat_age_seconds", number(&row, "age"));
+        }
     } else if let Some(row) = extra(look, connection, PRIMARY, "replication").await?
         && sees_all
     {
         look.put_some("postgres.replicas_connected", number(&row, "streaming"));
+        look.put_some("postgres.replica_lag_bytes", number(&row, "lag"));
+        look.put_some("postgres.slots_inactive", number(&row, "slots_inactive"));
+        look.put_some("postgres.slots_lost", number(&row, "slots_lost"));
+        look.put_some("postgres.slot_retained_bytes", number(&row, "retained"));
+    }
+    slow(look, connection, &life).await?;
+    if look.probe.truth("write_check") && !replica && !look.replay("write", WRITE_EVERY) {
+        write_check(look, connection).await;
     }
     Ok(())
+}
+
+/// What changes slowly is not asked at each look.
+async fn slow(look: &mut Look<'_>, connection: &mut PgConnection, life: &str) -> Result<(), Stop> {
+    let counters = extra(look, connection, COUNTERS, "counters").await?;
+    if let Some(row) = counters {
+        let reset = row.try_get::<String, _>("life").unwrap_or_default();
+        let life = format!("{life} {reset}");
+        let (commits, rollbacks) = (number(&row, "commits"), number(&row, "rollbacks"));
+        look.rate("postgres.deadlocks_per_second", number(&row, "deadlocks"), &life);
+        look.share_of("postgres.rollback_ratio", rollbacks, commits, &life, 1.0);
+    }
+    if look.replay("slow", SLOW_EVERY) {
+        return Ok(());
+    }
+    if let Some(row) = extra(look, connection, SLOW, "ages").await? {
+        look.put_some("postgres.xid_age", number(&row, "xid_age"));
+        look.put_some("postgres.mxid_age", number(&row, "mxid_age"));
+        look.put_some("postgres.archive_failed", row.try_get("archive").ok().map(truth));
+        look.remember("slow", &["postgres.xid_age", "postgres.mxid_age", "postgres.archive_failed"]);
+    }
+    Ok(())
+}
+
+/// Writes the instance's row: finds full disks, servers left read-only, and a wraparound stop. The question is
+/// answered already, so a failure is a signal, no fault.
+async fn write_check(look: &mut Look<'_>, connection: &mut PgConnection) {
+    let (until, began) = (look.within(0.5, Duration::ZERO), now());
+    // The name is of the file; a quote in it stays within the text.
+    let text = WRITE.replace("$id", &look.instance.replace('\'', "''"));
+    let writing = connection.execute(sqlx::raw_sql(AssertSqlSafe(text)));
+    let why = match look.stage("deep", until, writing).await {
+        Ok(Ok(_)) => {
+            look.put("postgres.write_ok", 1.0);
+            look.put("postgres.write_locked", 0.0);
+            look.put("postgres.write_seconds", (now() - began).as_secs_f64());
+            look.remember("write", &["postgres.write_"]);
+            return;
+        }
+        Ok(Err(error)) => match faults::database_error(&error) {
+            Some(said) if matches!(said.code(), "42501" | "42P01" | "3F000") => {
+                look.note(&format!("write check: {}; see topowatch probe --grants postgres", said.message()));
+                return;
+            }
+            Some(said) if said.code() == "55P03" => {
+                look.put("postgres.write_locked", 1.0);
+                look.note("write check: the heartbeat table is locked");
+                return;
+            }
+            Some(said) => said.message().to_owned(),
+            None => error.to_string(),
+        },
+        Err(_late) => {
+            look.spoiled = true;
+            "the write hung".to_owned()
+        }
+    };
+    look.put("postgres.write_ok", 0.0);
+    look.note(&format!("write check: {why}"));
 }
 
 fn activity(look: &mut Look<'_>, core: &PgRow) {
@@ -247,6 +531,7 @@ fn activity(look: &mut Look<'_>, core: &PgRow) {
         ("postgres.idle_in_transaction_seconds", "idle_in_transaction"),
         ("postgres.syncrep_waiters", "syncrep_waiters"),
         ("postgres.syncrep_wait_seconds", "syncrep_wait"),
+        ("postgres.xmin_age", "xmin_age"),
     ] {
         look.put_some(signal, number(core, column));
     }

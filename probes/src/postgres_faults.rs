@@ -9,6 +9,7 @@ use topology::fault::{Fault, FaultKind, Reason};
 
 use crate::look::{Look, Stop};
 use crate::relay::{self, Relay};
+use crate::tls_session::Settings;
 
 /// A logged-in connection: the stages `resolve`, `tcp` and `handshake`.
 pub(crate) async fn open(look: &mut Look<'_>) -> Result<(PgConnection, Relay), Stop> {
@@ -45,6 +46,18 @@ fn options(look: &Look<'_>) -> PgConnectOptions {
         .disable_statement_logging();
     if let Some(password) = probe.secret("password") {
         options = options.password(password.expose_secret());
+    }
+    if let Some(tls) = Settings::of(probe) {
+        options = options.ssl_mode(if tls.verifies() { PgSslMode::VerifyFull } else { PgSslMode::Require });
+        if let Some(name) = tls.server_name() {
+            options = options.host(name);
+        }
+        if let Some(ca) = tls.ca() {
+            options = options.ssl_root_cert_from_pem(ca.as_bytes().to_vec());
+        }
+        if let Some((certificate, key)) = tls.identity() {
+            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
+        }
     }
     options
 }

@@ -1,5 +1,7 @@
 //! A connection to Redis for one look, and what its errors mean.
 
+use std::net::TcpStream as StdStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -23,6 +25,7 @@ pub(crate) struct Session {
     connection: MultiplexedConnection,
     driver: JoinHandle<()>,
     overflow: Overflow,
+    pub(crate) socket: Option<Arc<StdStream>>,
 }
 
 impl Drop for Session {
@@ -36,6 +39,7 @@ impl Session {
     pub(crate) async fn open(look: &mut Look<'_>) -> Result<Self, Stop> {
         let stream = dial::connect(look).await?;
         let stream = tls_session::secure(look, stream, Settings::of(look.probe).as_ref()).await?;
+        let socket = stream.second_handle();
         // The client's own parser has no limit for the length of a string.
         let (stream, overflow) = Capped::new(stream, MAX_BYTES);
         // Without credentials the client says nothing by itself; its own AUTH would lose the server's words.
@@ -44,7 +48,7 @@ impl Session {
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let made = MultiplexedConnection::new_with_config(&silent, stream, config).await;
         let (connection, driver) = made.map_err(|error| stop(&error, "handshake"))?;
-        let mut session = Self { connection, driver: tokio::spawn(driver), overflow };
+        let mut session = Self { connection, driver: tokio::spawn(driver), overflow, socket };
         let login = login_command(look);
         let until = look.deadline();
         let greeted = look.stage("handshake", until, session.greet(login)).await;
@@ -84,6 +88,11 @@ impl Session {
             return Overflow::stop(stage);
         }
         stop(error, stage)
+    }
+
+    /// The next look may read as much again.
+    pub(crate) fn refill(&self) {
+        self.overflow.refill(MAX_BYTES);
     }
 
     /// Waits, idle, until the other side ends the connection.

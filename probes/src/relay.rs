@@ -5,6 +5,7 @@
 //! client a Unix socket in a directory of the monitor's own; between the two the bytes are counted.
 
 use std::io;
+use std::net::TcpStream as StdStream;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,9 +19,7 @@ use topology::fault::{Fault, FaultKind, Reason};
 
 use crate::dial;
 use crate::look::{Look, Stop};
-
-/// All that one look may read: far more than any answer to its questions.
-const MAX_BYTES: usize = 1024 * 1024;
+use crate::stream::{self, MAX_BYTES};
 
 /// The directory of the relays' sockets.
 #[derive(Default)]
@@ -57,6 +56,8 @@ pub(crate) struct Relay {
     pub(crate) number: u16,
     heard: Arc<AtomicUsize>,
     task: JoinHandle<()>,
+    /// A second handle of the target's socket, to see it end.
+    pub(crate) socket: Option<Arc<StdStream>>,
 }
 
 impl Drop for Relay {
@@ -69,6 +70,7 @@ impl Relay {
     /// Connects: the stages `resolve` and `tcp`.
     pub(crate) async fn open(look: &mut Look<'_>) -> Result<Self, Stop> {
         let target = dial::connect(look).await?;
+        let socket = stream::second_handle(&target);
         let local = |error: io::Error| Stop::Local(format!("no relay: {error}"));
         let relays = &look.shared.relays;
         let dir = relays.dir(&look.shared.monitor).await.map_err(local)?.clone();
@@ -86,12 +88,17 @@ impl Relay {
                 pass(client, target, &counter).await;
             }
         });
-        Ok(Self { dir, number, heard, task })
+        Ok(Self { dir, number, heard, task, socket })
     }
 
     /// The path of the socket.
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.join(socket_name(self.number))
+    }
+
+    /// The next look may read as much again.
+    pub(crate) fn refill(&self) {
+        self.heard.store(0, Ordering::Relaxed);
     }
 
     /// What an end of the connection means if the relay made it; and what the target had said before.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream as StdStream;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -83,24 +83,28 @@ impl AsyncWrite for Stream {
 /// A stream that ends with an error when too much has been read.
 pub(crate) struct Capped<S> {
     stream: S,
-    left: usize,
-    overflowed: Arc<AtomicBool>,
+    overflow: Overflow,
 }
 
-/// Whether a [`Capped`] stream was cut.
+/// How much may still be read of a [`Capped`] stream, and whether it was cut.
 #[derive(Clone)]
-pub(crate) struct Overflow(Arc<AtomicBool>);
+pub(crate) struct Overflow(Arc<(AtomicUsize, AtomicBool)>);
 
 impl<S> Capped<S> {
     pub(crate) fn new(stream: S, most: usize) -> (Self, Overflow) {
-        let overflowed = Arc::new(AtomicBool::new(false));
-        (Self { stream, left: most, overflowed: Arc::clone(&overflowed) }, Overflow(overflowed))
+        let overflow = Overflow(Arc::new((AtomicUsize::new(most), AtomicBool::new(false))));
+        (Self { stream, overflow: overflow.clone() }, overflow)
     }
 }
 
 impl Overflow {
     pub(crate) fn happened(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.1.load(Ordering::Relaxed)
+    }
+
+    /// Lets so much be read from now on: a kept connection's next look.
+    pub(crate) fn refill(&self, most: usize) {
+        self.0.0.store(most, Ordering::Relaxed);
     }
 
     /// The fault of a stream that was cut.
@@ -119,11 +123,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Capped<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         let read = buffer.filled().len() - before;
-        if read > self.left {
-            self.overflowed.store(true, Ordering::Relaxed);
+        let (left, cut) = &*self.overflow.0;
+        // Only this reader takes from it; a refill comes while nothing is read.
+        let before = left.load(Ordering::Relaxed);
+        left.store(before.saturating_sub(read), Ordering::Relaxed);
+        if read > before {
+            cut.store(true, Ordering::Relaxed);
             return Poll::Ready(Err(io::Error::other("too many bytes")));
         }
-        self.left -= read;
         polled
     }
 }

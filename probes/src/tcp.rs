@@ -133,7 +133,10 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
                 byte.ok_or_else(|| format!("`\\x{digits}` is not \\xHH"))?
             }
             other => {
-                return Err(format!("there is no escape `\\{}`", other.map(String::from).unwrap_or_default()));
+                return Err(format!(
+                    "there is no escape `\\{}`",
+                    other.map(String::from).unwrap_or_default()
+                ));
             }
         });
     }

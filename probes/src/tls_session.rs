@@ -34,6 +34,13 @@ pub(crate) const TLS: OptionSpec = OptionSpec {
     help: "Whether to speak TLS, with the system's root certificates; or a map with other settings.",
 };
 
+/// The same for databases, whose clients take TLS by themselves where the server offers it.
+pub(crate) const DATABASE_TLS: OptionSpec = OptionSpec {
+    help: "Whether the server must speak TLS with a good certificate; without it TLS is used where it is \
+           offered, and the certificate is not judged.",
+    ..TLS
+};
+
 /// The settings of the kinds that always speak TLS, and of `tls: {…}`.
 pub(crate) const SETTINGS: &[OptionSpec] = &[
     OptionSpec {
@@ -95,6 +102,26 @@ impl Settings {
             unverified: matches!(options.get("verify"), Some(OptionValue::Truth(false))),
             identity: text("certificate").zip(key),
         }
+    }
+
+    /// The name to find in the certificate, where it is set.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// Root certificates in PEM.
+    pub(crate) fn ca(&self) -> Option<&str> {
+        self.ca.as_deref()
+    }
+
+    /// The monitor's own certificate and key in PEM.
+    pub(crate) fn identity(&self) -> Option<(&str, &str)> {
+        self.identity.as_ref().map(|(certificate, key)| (certificate.as_str(), key.as_str()))
+    }
+
+    /// False where any certificate will do.
+    pub(crate) fn verifies(&self) -> bool {
+        !self.unverified
     }
 
     /// The same without a judgement of the certificate.

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::support::{
-    Server, answer, await_answer, await_signal, await_summary, command, free_port, give, home, look, program, read, run,
-    stop_resume_kill, words,
+    Server, answer, await_answer, await_signal, await_summary, command, free_port, give, home, look, program,
+    read, run, stop_resume_kill, words,
 };
 use crate::table::Table;
 
@@ -95,7 +95,8 @@ fn start() -> Broker {
 impl Broker {
     /// Runs rabbitmqctl.
     fn control(&self, arguments: &[&str]) {
-        let mut control = command(&program("/usr/lib/rabbitmq/bin/rabbitmqctl", "rabbitmq-server"), &self.dir);
+        let mut control =
+            command(&program("/usr/lib/rabbitmq/bin/rabbitmqctl", "rabbitmq-server"), &self.dir);
         control.envs(self.environment.iter().map(|(name, value)| (name, value))).args(arguments);
         run(control, &self.dir);
     }
@@ -128,13 +129,21 @@ async fn rabbitmq_is_seen_as_it_is() {
     table.signal("a queue that is not there", &seen, "amqp.queue_exists[nope]", |exists| exists == 0.0);
 
     let by = |user: &str, password: &str, more: &str| amqp(user, password, more);
-    table.fault("a wrong password", &look(&by("monitor", "guessed", ""), port).await, "auth handshake bad_credentials");
+    table.fault(
+        "a wrong password",
+        &look(&by("monitor", "guessed", ""), port).await,
+        "auth handshake bad_credentials",
+    );
     let closed = by("monitor", PASSWORD, "vhost: closed");
     table.fault("no right in this vhost", &look(&closed, port).await, "auth handshake no_permission");
     let nowhere = by("monitor", PASSWORD, "vhost: nope");
     table.fault("no such vhost", &look(&nowhere, port).await, "bad_answer handshake wrong_database");
     let full = by("monitor", PASSWORD, "vhost: full");
-    table.fault("`max-connections` of the vhost", &look(&full, port).await, "bad_answer handshake connection_limit");
+    table.fault(
+        "`max-connections` of the vhost",
+        &look(&full, port).await,
+        "bad_answer handshake connection_limit",
+    );
     let limited = look(&by("limited", PASSWORD, ""), port).await;
     table.fault("`max-connections` of the user", &limited, "bad_answer handshake account_limit");
 
@@ -163,11 +172,18 @@ async fn rabbitmq_is_seen_as_it_is() {
 
     broker.control(&["set_vm_memory_high_watermark", "0.0001"]);
     let alarmed = await_signal(&watching, port, "amqp.blocked", |blocked| blocked == 1.0).await;
-    table.signal("`set_vm_memory_high_watermark 0.0001`, with round_trip", &alarmed, "amqp.blocked", |blocked| blocked == 1.0);
+    table.signal(
+        "`set_vm_memory_high_watermark 0.0001`, with round_trip",
+        &alarmed,
+        "amqp.blocked",
+        |blocked| blocked == 1.0,
+    );
     let reads = look(&amqp("monitor", PASSWORD, "queues: { orders: {} }"), port).await;
     assert_eq!(answer(&reads).signals["amqp.queue_exists[orders]"], 1.0, "reads stay green");
     let seen = await_signal(&watched, management, "rabbitmq.alarm_memory", |alarm| alarm == 1.0).await;
-    managed.signal("`set_vm_memory_high_watermark 0.0001`", &seen, "rabbitmq.alarm_memory", |alarm| alarm == 1.0);
+    managed.signal("`set_vm_memory_high_watermark 0.0001`", &seen, "rabbitmq.alarm_memory", |alarm| {
+        alarm == 1.0
+    });
     broker.control(&["set_vm_memory_high_watermark", "0.6"]);
     broker.control(&["set_disk_free_limit", "900000GB"]);
     let seen = await_signal(&watched, management, "rabbitmq.alarm_disk", |alarm| alarm == 1.0).await;

@@ -254,14 +254,15 @@ pub(crate) fn run(mut command: Command, dir: &Path) {
 /// A running server; it ends with the test.
 pub(crate) struct Server {
     child: Child,
+    command: Command,
     pub(crate) port: u16,
-    _dir: Option<TempDir>,
+    dir: Option<TempDir>,
 }
 
 impl Server {
     pub(crate) fn start(mut command: Command, port: u16, dir: Option<TempDir>) -> Self {
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { child, port, _dir: dir }
+        Self { child, command, port, dir }
     }
 
     fn pid(&self) -> Pid {
@@ -270,6 +271,17 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.as_ref().unwrap().path()
+    }
+
+    /// Kills it and starts it anew, on the same port and files.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        self.child = self.command.spawn().unwrap();
     }
 
     /// Ends it without a chance to say goodbye.

@@ -142,6 +142,15 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             ..SECONDS
         },
         SignalSpec {
+            name: "postgres.replay_lag_bytes",
+            key: "replay_lag_bytes",
+            unit: Unit::Bytes,
+            yellow: Some(64.0 * MIB),
+            red: Some(1024.0 * MIB),
+            help: "On a replica: what it has received and not replayed. Our choice.",
+            ..COUNT
+        },
+        SignalSpec {
             name: "postgres.wal_receiver_up",
             key: "wal_receiver_up",
             help: "On a replica: it is connected to a primary.",
@@ -376,7 +385,9 @@ const HEARTBEAT: &str =
 /// receiver is cut off, which its own age shows.
 const REPLICA: &str = "\
 SELECT (CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+    WHEN pg_last_xact_replay_timestamp() IS NULL THEN NULL
     ELSE GREATEST(0, extract(epoch from now() - pg_last_xact_replay_timestamp())) END)::float8 AS lag,
+  pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::float8 AS lag_bytes,
   pg_is_wal_replay_paused() AS paused,
   EXISTS (SELECT FROM pg_stat_wal_receiver) AS receiver,
   (SELECT extract(epoch from now() - last_msg_receipt_time) FROM pg_stat_wal_receiver LIMIT 1)::float8 AS age";
@@ -539,6 +550,7 @@ fn activity(look: &mut Look<'_>, core: &PgRow) {
 
 fn replication(look: &mut Look<'_>, row: &PgRow, sees_all: bool) {
     look.put_some("postgres.replay_lag_seconds", number(row, "lag"));
+    look.put_some("postgres.replay_lag_bytes", number(row, "lag_bytes"));
     look.put_some("postgres.replay_paused", row.try_get("paused").ok().map(truth));
     look.put_some("postgres.wal_receiver_up", row.try_get("receiver").ok().map(truth));
     if sees_all {

@@ -20,6 +20,7 @@ use topology::fault::{Fault, FaultKind, Reason};
 use crate::dial;
 use crate::look::{Look, Stop};
 use crate::stream::{self, MAX_BYTES};
+use crate::tls_session;
 
 /// The directory of the relays' sockets.
 #[derive(Default)]
@@ -147,9 +148,10 @@ impl Drop for Named {
 /// What an error means that the server did not send.
 pub(crate) fn client_stop(error: &sqlx::Error, stage: &'static str) -> Stop {
     match error {
+        sqlx::Error::Io(error) if tls_session::is_tls(error) => tls_session::tls_stop(error),
         sqlx::Error::Io(error) => dial::io_stop(error, stage),
         sqlx::Error::Tls(error) => match dial::find_io(error.as_ref()) {
-            Some(io) => dial::io_stop(io, "tls"),
+            Some(io) => tls_session::tls_stop(io),
             None => Fault::new(FaultKind::Tls, "tls", &error.to_string()).into(),
         },
         sqlx::Error::WorkerCrashed => {

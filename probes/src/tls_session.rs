@@ -289,6 +289,11 @@ pub(crate) async fn handshake(
     Ok(stream)
 }
 
+/// True when the TLS library made this error.
+pub(crate) fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Error>())
+}
+
 /// What a failed handshake means.
 pub(crate) fn tls_stop(error: &io::Error) -> Stop {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {

@@ -307,7 +307,7 @@ fn hung(stage: &'static str, after: Duration, what: &str) -> Stop {
 fn exchange_stop(error: &hyper::Error, stage: &'static str) -> Stop {
     let io = dial::find_io(error);
     if let Some(tls) =
-        io.filter(|io| io.get_ref().is_some_and(|inner| inner.is::<tokio_rustls::rustls::Error>()))
+        io.filter(|io| tls_session::is_tls(io))
     {
         return tls_session::tls_stop(tls);
     }

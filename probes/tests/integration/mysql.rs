@@ -3,28 +3,41 @@
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
+use probes::{Prober, SentinelEnd};
+use topology::model::{Address, Probe};
+
+use crate::certs::Root;
 use crate::support::{
-    Server, answer, await_answer, await_summary, command, fault, free_port, give, home, look, probe, program,
-    run, stop_resume_kill, summary, with, words,
+    Server, answer, await_answer, await_signal, await_summary, command, fault, free_port, give, home, look, program,
+    read, run, stop_resume_kill, summary, words,
 };
 use crate::table::Table;
 
 const PASSWORD: &str = "quite-secret";
 const SIZES: [&str; 2] = ["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M"];
 
-fn start() -> Server {
+/// The first start reads one statement a line, and no remarks.
+fn one_a_line(text: &str) -> String {
+    let lines = text.lines().map(|line| line.split("--").next().unwrap_or_default().trim());
+    lines.collect::<Vec<_>>().join(" ").replace(';', ";\n")
+}
+
+fn start(number: u32) -> Server {
     let install = program("/usr/bin/mariadb-install-db", "mariadb-server");
     let mariadbd = program("/usr/sbin/mariadbd", "mariadb-server");
     let (dir, port) = (home(), free_port());
     let (data, accounts) = (dir.path().join("data"), dir.path().join("accounts.sql"));
+    // What --grants prints is enough, and is what the tests run with.
+    let grants = probes::specs().into_iter().find(|spec| spec.name == "mysql").unwrap().grants.unwrap();
     let text = format!(
-        "FLUSH PRIVILEGES;\n\
-         CREATE USER monitor@'%' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT PROCESS, REPLICATION CLIENT, SLAVE MONITOR ON *.* TO monitor@'%';\n\
+        "FLUSH PRIVILEGES;\n{}\n\
          CREATE USER stranger@'%' IDENTIFIED BY '{PASSWORD}';\n\
          CREATE USER limited@'%' IDENTIFIED BY '{PASSWORD}' WITH MAX_USER_CONNECTIONS 1;\n\
+         CREATE USER copy@'%' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT REPLICATION SLAVE ON *.* TO copy@'%';\n\
          CREATE USER admin@'%' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT ALL PRIVILEGES ON *.* TO admin@'%';\n"
+         GRANT ALL PRIVILEGES ON *.* TO admin@'%';\n",
+        one_a_line(grants).replace("'PASSWORD'", &format!("'{PASSWORD}'"))
     );
     std::fs::write(&accounts, text).unwrap();
     give(&accounts);
@@ -42,62 +55,149 @@ fn start() -> Server {
     command.arg(format!("--socket={}", dir.path().join("m.sock").display()));
     command.arg(format!("--pid-file={}", dir.path().join("m.pid").display()));
     command.arg("--bind-address=127.0.0.1").arg(format!("--port={port}"));
-    command.args(words(&["--skip-name-resolve", "--skip-log-bin", "--innodb-use-native-aio=OFF"]));
+    command.args(words(&["--skip-name-resolve", "--log-bin=log", "--innodb-use-native-aio=OFF"]));
+    command.arg(format!("--server-id={number}")).arg("--max-connections=10");
+    let tls = Root::new();
+    std::fs::write(dir.path().join("ca.pem"), &tls.pem).unwrap();
+    let files = tls.sign(dir.path(), "db", "db.example", -1, 60);
+    command.arg(format!("--ssl-cert={}", files.certificate.display()));
+    command.arg(format!("--ssl-key={}", files.key.display()));
     Server::start(command, port, Some(dir))
 }
 
-async fn session(port: u16, user: &str) -> MySqlConnection {
+async fn try_session(port: u16, user: &str) -> sqlx::Result<MySqlConnection> {
     let options = MySqlConnectOptions::new().host("127.0.0.1").port(port).username(user);
     let options = options.password(PASSWORD).ssl_mode(MySqlSslMode::Disabled);
-    MySqlConnection::connect_with(&options).await.unwrap()
+    MySqlConnection::connect_with(&options).await
+}
+
+async fn session(port: u16, user: &str) -> MySqlConnection {
+    try_session(port, user).await.unwrap()
+}
+
+async fn run_sql(connection: &mut MySqlConnection, text: &str) {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(text.to_owned()))).await.unwrap();
+}
+
+fn by(user: &str, more: &str) -> Probe {
+    read(&format!("{{ mysql: {{ user: {user}, password: {PASSWORD}, {more} }} }}"))
 }
 
 #[tokio::test]
 async fn mariadb_is_seen_as_it_is() {
     let mut table = Table::new("mysql");
-    let mut server = start();
+    let mut server = start(1);
     let port = server.port;
-    let by = |user: &'static str| with(probe("mysql"), &[("user", user), ("password", PASSWORD)]);
-    let seen = await_answer(&with(by("monitor"), &[("expect_role", "primary")]), port).await;
+    let monitor = by("topowatch", "expect_role: primary, write_check: true");
+    let seen = await_answer(&monitor, port).await;
     let found = answer(&seen);
     assert_eq!(found.role, Some("primary"));
     assert_eq!(found.notes, [""; 0]);
-    assert_eq!(found.signals["mysql.role_ok"], 1.0);
+    assert_eq!((found.signals["mysql.role_ok"], found.signals["mysql.write_ok"]), (1.0, 1.0));
     assert_eq!(found.signals["mysql.row_lock_waiting"], 0.0);
-    for signal in
-        ["mysql.select_seconds", "mysql.login_seconds", "net.connect_seconds", "mysql.connections_used_ratio"]
-    {
-        assert!(found.signals[signal] > 0.0, "{signal}");
+    assert!(!found.signals.contains_key("mysql.galera_ready_ok"), "there is no Galera");
+    for signal in ["select_seconds", "login_seconds", "connections_used_ratio", "write_seconds", "threads_running"] {
+        assert!(found.signals[&format!("mysql.{signal}")] > 0.0, "{signal}");
     }
-    assert!(found.signals.contains_key("mysql.oldest_transaction_seconds"));
+    let stranger = look(&by("stranger", "write_check: true"), port).await;
+    assert!(answer(&stranger).notes.iter().any(|note| note.contains("--grants mysql")), "{stranger:?}");
 
-    let seen = look(&by("stranger"), port).await;
-    assert!(answer(&seen).notes.iter().any(|note| note.contains("denied")), "{:?}", answer(&seen).notes);
-    assert!(!answer(&seen).signals.contains_key("mysql.oldest_transaction_seconds"));
-
-    let wrong = look(&with(by("monitor"), &[("password", "guessed")]), port).await;
-    assert_eq!(summary(&wrong), "auth handshake bad_credentials");
-    assert!(fault(&wrong).words.starts_with("Access denied"), "{}", fault(&wrong).words);
-    let nowhere = look(&with(by("admin"), &[("database", "nope")]), port).await;
-    assert_eq!(summary(&nowhere), "bad_answer handshake wrong_database");
-
+    let wrong = look(&read("{ mysql: { user: topowatch, password: guessed } }"), port).await;
+    table.fault("a wrong password", &wrong, "auth handshake bad_credentials");
+    assert!(!fault(&wrong).words.contains("guessed"));
+    let nowhere = look(&by("admin", "database: nope"), port).await;
+    table.fault("no such database", &nowhere, "bad_answer handshake wrong_database");
     let kept = session(port, "limited").await;
-    assert_eq!(summary(&look(&by("limited"), port).await), "bad_answer handshake account_limit");
-    drop(kept);
+    let limited = await_summary(&by("limited", ""), port, "bad_answer").await;
+    table.fault("`MAX_USER_CONNECTIONS` of the user", &limited, "bad_answer handshake account_limit");
+    kept.close().await.unwrap();
+    let ca = server.dir().join("ca.pem").display().to_string();
+    let strict = by("topowatch", &format!("tls: {{ server_name: db.example, ca: \"${{file:{ca}}}\" }}"));
+    assert_eq!(summary(&look(&strict, port).await), "answer");
+    let untrusted = look(&by("topowatch", "tls: true"), port).await;
+    table.fault("a certificate of an unknown root", &untrusted, "tls tls untrusted");
+    let certificate = read(&format!("{{ tls: {{ starttls: mysql, server_name: db.example, ca: \"${{file:{ca}}}\" }} }}"));
+    assert!(answer(&look(&certificate, port).await).signals["tls.expires_in_seconds"] > 59.0 * 86_400.0);
 
     let mut admin = session(port, "admin").await;
-    admin.execute(AssertSqlSafe("SET GLOBAL max_connections = 10".to_owned())).await.unwrap();
-    let mut kept = Vec::new();
-    while kept.len() < 9 {
-        kept.push(session(port, "stranger").await);
-    }
-    await_summary(&by("monitor"), port, "bad_answer handshake connection_limit").await;
-    drop(kept);
-    await_answer(&by("monitor"), port).await;
-    admin.execute(AssertSqlSafe("SET GLOBAL read_only = 1".to_owned())).await.unwrap();
-    let seen = look(&with(by("monitor"), &[("expect_role", "primary")]), port).await;
-    assert_eq!(answer(&seen).signals["mysql.role_ok"], 0.0);
+    run_sql(&mut admin, "FLUSH TABLES WITH READ LOCK").await;
+    let mut patient = by("topowatch", "write_check: true");
+    patient.timeout = std::time::Duration::from_secs(4);
+    let locked = look(&patient, port).await;
+    table.signal("`FLUSH TABLES WITH READ LOCK`", &locked, "mysql.write_locked", |locked| locked == 1.0);
+    run_sql(&mut admin, "UNLOCK TABLES").await;
+    run_sql(&mut admin, "SET GLOBAL read_only = 1").await;
+    let read_only = look(&monitor, port).await;
+    table.signal("`read_only` of a primary", &read_only, "mysql.write_ok", |ok| ok == 0.0);
+    assert_eq!(answer(&read_only).signals["mysql.role_ok"], 0.0);
+    run_sql(&mut admin, "SET GLOBAL read_only = 0").await;
 
-    stop_resume_kill(&mut server, &by("monitor"), "handshake", &mut table).await;
+    watched(&mut admin, port).await;
+    let mut kept = Vec::new();
+    while let Ok(session) = try_session(port, "stranger").await {
+        kept.push(session);
+    }
+    let full = await_summary(&monitor, port, "bad_answer").await;
+    table.fault("all of `max_connections` taken", &full, "bad_answer handshake connection_limit");
+    drop(kept);
+    await_answer(&monitor, port).await;
+    replicated(&mut admin, port, &mut table).await;
+    stop_resume_kill(&mut server, &monitor, "handshake", &mut table).await;
     table.finish();
+}
+
+async fn replicated(admin: &mut MySqlConnection, port: u16, table: &mut Table) {
+    let second = start(2);
+    let replica = by("topowatch", "expect_role: replica");
+    await_answer(&replica, second.port).await;
+    let mut there = session(second.port, "admin").await;
+    let follow = |password: &str| {
+        format!(
+            "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, MASTER_USER='copy', \
+             MASTER_PASSWORD='{password}', MASTER_CONNECT_RETRY=1, MASTER_LOG_FILE='log.000001', MASTER_LOG_POS=4"
+        )
+    };
+    // The accounts are there already on both.
+    run_sql(admin, "RESET MASTER").await;
+    run_sql(&mut there, &follow(PASSWORD)).await;
+    run_sql(&mut there, "START SLAVE").await;
+    let seen = await_signal(&replica, second.port, "mysql.replica_io_up", |up| up == 1.0).await;
+    assert_eq!(answer(&seen).role, Some("replica"));
+    let seen = await_signal(&replica, second.port, "mysql.replica_lag_seconds", |lag| lag < 60.0).await;
+    assert_eq!(answer(&seen).signals["mysql.replica_sql_up"], 1.0);
+    run_sql(&mut there, "STOP SLAVE SQL_THREAD").await;
+    let seen = look(&replica, second.port).await;
+    table.signal("`STOP SLAVE SQL_THREAD`", &seen, "mysql.replica_sql_up", |up| up == 0.0);
+    assert!(!answer(&seen).signals.contains_key("mysql.replica_lag_seconds"), "NULL is no zero: {seen:?}");
+    run_sql(&mut there, "STOP SLAVE").await;
+    run_sql(&mut there, &follow("guessed")).await;
+    run_sql(&mut there, "START SLAVE").await;
+    let denied = async {
+        loop {
+            let seen = look(&replica, second.port).await;
+            if answer(&seen).notes.iter().any(|note| note.contains("Access denied")) {
+                return seen;
+            }
+        }
+    };
+    let seen = tokio::time::timeout(std::time::Duration::from_secs(60), denied).await.unwrap();
+    table.signal("a wrong password of the replication", &seen, "mysql.replica_io_up", |up| up == 0.0);
+}
+
+/// The kept connection: a cut that is no outage, and a sentinel on it.
+async fn watched(admin: &mut MySqlConnection, port: u16) {
+    let kept = by("topowatch", "connection: kept");
+    let prober = Prober::new().unwrap();
+    let address = Address { host: "127.0.0.1".to_owned(), port };
+    let first = prober.look(&kept, &address, "db-1").await;
+    assert!(answer(&first).signals.contains_key("mysql.login_seconds"));
+    let again = prober.look(&kept, &address, "db-1").await;
+    assert!(!answer(&again).signals.contains_key("mysql.login_seconds"), "{again:?}");
+    let mut sentinel = std::pin::pin!(prober.sentinel(&kept, &address, "db-1"));
+    assert!(futures_util::poll!(sentinel.as_mut()).is_pending());
+    run_sql(admin, "KILL USER topowatch").await;
+    let end = tokio::time::timeout(std::time::Duration::from_secs(60), sentinel).await.unwrap();
+    assert!(matches!(end, SentinelEnd::Ended { .. }), "{end:?}");
+    let after = prober.look(&kept, &address, "db-1").await;
+    assert_eq!(answer(&after).notes, ["the kept connection had been cut"]);
 }

@@ -33,36 +33,64 @@ impl Selector {
 /// Lines longer than this are passed over.
 const MAX_LINE: usize = 64 * 1024;
 
-/// The sum of all series that a selector matches, for each selector; none where nothing matches. `NaN` and
-/// infinities are no measurements.
-pub(crate) fn sums(page: &str, wanted: &[Selector]) -> Vec<Option<f64>> {
-    let mut sums = vec![None; wanted.len()];
-    for line in page.lines().filter(|line| line.len() <= MAX_LINE) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
+/// Reads a page as it comes: the sum of all series that a selector matches, for each selector.
+pub(crate) struct Scan<'s> {
+    wanted: &'s [Selector],
+    sums: Vec<Option<f64>>,
+    /// The line that has not ended yet.
+    line: Vec<u8>,
+    too_long: bool,
+}
+
+impl<'s> Scan<'s> {
+    pub(crate) fn new(wanted: &'s [Selector]) -> Self {
+        Self { wanted, sums: vec![None; wanted.len()], line: Vec::new(), too_long: false }
+    }
+
+    pub(crate) fn part(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.too_long |= self.line.len() + piece.len() > MAX_LINE;
+            if !self.too_long {
+                self.line.extend_from_slice(piece);
+            }
+            if piece.ends_with(b"\n") {
+                self.end_line();
+            }
         }
-        let end = line.find(|c: char| c == '{' || c.is_ascii_whitespace()).unwrap_or(line.len());
+    }
+
+    /// None where nothing matches. `NaN` and infinities are no measurements.
+    pub(crate) fn finish(mut self) -> Vec<Option<f64>> {
+        self.end_line();
+        self.sums
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if !std::mem::take(&mut self.too_long) {
+            let _sample = self.sample(String::from_utf8_lossy(&line).trim());
+        }
+    }
+
+    fn sample(&mut self, line: &str) -> Option<()> {
+        let end = line.find(|c: char| c == '{' || c.is_ascii_whitespace())?;
         let (name, rest) = line.split_at(end);
         // Most lines are of nobody's interest: their labels need not be read.
-        if !wanted.iter().any(|selector| selector.name == name) {
-            continue;
+        if !self.wanted.iter().any(|selector| selector.name == name) {
+            return None;
         }
         let (labels, rest) = match rest.strip_prefix('{') {
             None => (Vec::new(), rest),
-            Some(rest) => match read_labels(rest) {
-                Some(read) => read,
-                None => continue,
-            },
+            Some(rest) => read_labels(rest)?,
         };
-        let Some(value) = rest.split_ascii_whitespace().next().and_then(number) else { continue };
-        for (selector, sum) in wanted.iter().zip(&mut sums) {
+        let value = rest.split_ascii_whitespace().next().and_then(number)?;
+        for (selector, sum) in self.wanted.iter().zip(&mut self.sums) {
             if selector.matches(name, &labels) {
                 *sum = Some(sum.unwrap_or(0.0) + value);
             }
         }
+        Some(())
     }
-    sums
 }
 
 fn number(text: &str) -> Option<f64> {
@@ -110,6 +138,13 @@ mod tests {
         http_requests_total{method=\"post\",code=\"400\"}    3 1395066363000\n\
         msdos_file{path=\"C:\\\\DIR\\\\FILE.TXT\",error=\"Cannot find file:\\n\\\"FILE.TXT\\\"\"} 1.458255915e9\n\
         metric_without_labels 12.47\nsomething_weird{problem=\"division by zero\"} +Inf -3982045\n";
+
+    fn sums(page: &str, wanted: &[Selector]) -> Vec<Option<f64>> {
+        let mut scan = Scan::new(wanted);
+        // In odd parts, as a network brings it.
+        page.as_bytes().chunks(7).for_each(|part| scan.part(part));
+        scan.finish()
+    }
 
     fn found(selector: &str) -> Option<f64> {
         sums(PAGE, &[Selector::parse(selector).unwrap()])[0]

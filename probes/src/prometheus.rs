@@ -10,7 +10,7 @@ use topology::level::Health;
 use topology::model::{OptionValue, Options};
 
 use crate::expectation;
-use crate::exposition::{self, Selector};
+use crate::exposition::{Scan, Selector};
 use crate::http;
 use crate::look::{Look, Stop};
 use crate::sentinel::SENTINEL;
@@ -183,19 +183,20 @@ fn timed(look: &mut Look<'_>, page: &Page) {
 
 async fn scrape(look: &mut Look<'_>, exchange: &mut Exchange) -> Result<(), Stop> {
     let path = look.probe.text("path").unwrap_or("/metrics");
-    let page = exchange.ask(look, &request(look, path, MAX_PAGE), "keep-alive").await?;
+    let metric =
+        |entry: &Options| entry.get("metric").and_then(OptionValue::text).and_then(|m| Selector::parse(m).ok());
+    let entries = look.probe.labels.iter().zip(&look.probe.entries);
+    let (wanted, selectors): (Vec<_>, Vec<_>) =
+        entries.filter_map(|(label, entry)| Some(((label, entry), metric(entry)?))).unzip();
+    let mut scan = Scan::new(&selectors);
+    let request = request(look, path, MAX_PAGE);
+    let page = exchange.ask_in_parts(look, &request, "keep-alive", &mut |part| scan.part(part)).await?;
     timed(look, &page);
     if let Some(fault) = http::status_fault(page.status) {
         return Err(fault.into());
     }
-    let metric = |entry: &Options| {
-        entry.get("metric").and_then(OptionValue::text).and_then(|m| Selector::parse(m).ok())
-    };
-    let entries = look.probe.labels.iter().zip(&look.probe.entries);
-    let (wanted, selectors): (Vec<_>, Vec<_>) =
-        entries.filter_map(|(label, entry)| Some(((label, entry), metric(entry)?))).unzip();
-    let text = String::from_utf8_lossy(&page.body);
-    for ((label, entry), value) in wanted.into_iter().zip(exposition::sums(&text, &selectors)) {
+    let sums = scan.finish();
+    for ((label, entry), value) in wanted.into_iter().zip(sums) {
         let signal = format!("prometheus.value[{label}]");
         match value {
             None => empty(look, label, entry),

@@ -163,9 +163,13 @@ async fn turned_away(look: &Look<'_>) -> Option<Stop> {
     let until = (now() + TURNED_AWAY).min(look.deadline());
     let mut words = [0; 64];
     let read = tokio::time::timeout_at(until.into(), stream.read(&mut words)).await.ok()?.ok()?;
-    let words = String::from_utf8_lossy(&words[..read]);
+    let words = words.get(..read)?;
+    if !words.is_empty() && !words.starts_with(b"-") {
+        // Redis speaks first only to turn clients away.
+        return Some(Fault::new(FaultKind::Protocol, "handshake", "the answer is not Redis'").into());
+    }
+    let words = String::from_utf8_lossy(words);
     let words = words.trim_start_matches('-');
-    words
-        .contains("max number of clients")
-        .then(|| Fault::new(FaultKind::BadAnswer, "handshake", words).because(Reason::ConnectionLimit).into())
+    let full = Fault::new(FaultKind::BadAnswer, "handshake", words).because(Reason::ConnectionLimit);
+    words.contains("max number of clients").then(|| full.into())
 }

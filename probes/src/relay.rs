@@ -107,7 +107,7 @@ impl Relay {
         let heard = self.heard.load(Ordering::Relaxed);
         match stop {
             Stop::Fault(fault) if heard > MAX_BYTES && fault.kind != FaultKind::Protocol => {
-                let words = format!("an answer of more than {} MiB", MAX_BYTES / (1024 * 1024));
+                let words = format!("an answer of more than {} KiB", MAX_BYTES / 1024);
                 Fault::new(FaultKind::BadAnswer, fault.stage, &words).because(Reason::TooLarge).into()
             }
             Stop::Fault(mut fault)

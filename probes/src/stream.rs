@@ -15,7 +15,7 @@ use topology::fault::{Fault, FaultKind, Reason};
 use crate::look::Stop;
 
 /// All that one look may read: far more than any answer to its questions.
-pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
 /// A connection to a target.
 pub(crate) enum Stream {
@@ -109,7 +109,7 @@ impl Overflow {
 
     /// The fault of a stream that was cut.
     pub(crate) fn stop(stage: &'static str) -> Stop {
-        let words = format!("an answer of more than {} MiB", MAX_BYTES / (1024 * 1024));
+        let words = format!("an answer of more than {} KiB", MAX_BYTES / 1024);
         Fault::new(FaultKind::BadAnswer, stage, &words).because(Reason::TooLarge).into()
     }
 }

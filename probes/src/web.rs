@@ -193,6 +193,21 @@ impl Exchange {
         request: &Request<'_>,
         connection: &'static str,
     ) -> Result<Page, Stop> {
+        let mut body = Vec::new();
+        let keep = &mut |chunk: &[u8]| body.extend_from_slice(chunk);
+        let mut page = self.ask_in_parts(look, request, connection, keep).await?;
+        page.body = body;
+        Ok(page)
+    }
+
+    /// The same for a body that is read as it comes, and not kept.
+    pub(crate) async fn ask_in_parts(
+        &mut self,
+        look: &mut Look<'_>,
+        request: &Request<'_>,
+        connection: &'static str,
+        part: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Page, Stop> {
         let asking = message(look, request, connection)?;
         let until = request.until;
         let began = now();
@@ -210,10 +225,10 @@ impl Exchange {
             return Err(Fault::new(FaultKind::Protocol, "ask", words).into());
         }
         let reading = now();
-        let read = read(&mut response, request.max_body);
-        let body = match look.stage("body", until, self.wire.drive(read)).await {
-            Ok(Ok(Some(body))) => body,
-            Ok(Ok(None)) => {
+        let read = read(&mut response, request.max_body, part);
+        match look.stage("body", until, self.wire.drive(read)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
                 let words = format!("a body of more than {} KiB", request.max_body / 1024);
                 return Err(Fault::new(FaultKind::BadAnswer, "body", &words)
                     .because(Reason::TooLarge)
@@ -221,9 +236,9 @@ impl Exchange {
             }
             Ok(Err(error)) => return Err(exchange_stop(&error, "body")),
             Err(_late) => return Err(hung("body", now() - reading, "the body did not end")),
-        };
+        }
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        Ok(Page { status, headers, body, first_byte, latency: now() - began })
+        Ok(Page { status, headers, body: Vec::new(), first_byte, latency: now() - began })
     }
 
     /// True when the next request can use this connection.
@@ -286,17 +301,22 @@ fn message(
 /// Who asks.
 pub(crate) const USER_AGENT: &str = concat!("topowatch/", env!("CARGO_PKG_VERSION"));
 
-/// Reads the body to its end, at most `most` of it.
-async fn read(response: &mut Response<Incoming>, most: usize) -> hyper::Result<Option<Vec<u8>>> {
-    let mut body = Vec::new();
+/// Reads the body to its end; false when there is more of it than `most`.
+async fn read(
+    response: &mut Response<Incoming>,
+    most: usize,
+    part: &mut (dyn FnMut(&[u8]) + Send),
+) -> hyper::Result<bool> {
+    let mut read = 0;
     while let Some(frame) = response.body_mut().frame().await {
         let Ok(chunk) = frame?.into_data() else { continue };
-        if body.len() + chunk.len() > most {
-            return Ok(None);
+        read += chunk.len();
+        if read > most {
+            return Ok(false);
         }
-        body.extend_from_slice(&chunk);
+        part(&chunk);
     }
-    Ok(Some(body))
+    Ok(true)
 }
 
 fn hung(stage: &'static str, after: Duration, what: &str) -> Stop {

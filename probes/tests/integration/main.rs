@@ -7,6 +7,7 @@ mod certs;
 mod dns;
 mod exec;
 mod fakes;
+mod hostile;
 mod http;
 mod icmp;
 mod journey;

@@ -6,6 +6,7 @@ use topology::fault::Reason;
 use topology::level::Health;
 
 use crate::fakes::Fake;
+use crate::table::Table;
 use crate::support::{answer, fault, look, mistakes, probe, read, summary, with};
 
 const DEEP: &str = r#"{"status":"fail","checks":{
@@ -81,13 +82,15 @@ async fn a_good_status_with_a_bad_word_is_red() {
 
 #[tokio::test]
 async fn statuses_mean_what_the_table_says() {
-    let table: [Case; 9] = [
+    let mut documented = Table::new("http");
+    let table: [Case; 10] = [
         (|_| Some(page("200 OK", "text/html", "<h1>hello</h1>")), "answer"),
         (|_| Some(page("204 No Content", "text/plain", "")), "answer"),
         (|_| Some(page("302 Found", "text/plain", "")), "bad_answer ask assertion"),
         (|_| Some(page("401 Unauthorized", "text/plain", "")), "auth ask no_credentials"),
         (|_| Some(page("403 Forbidden", "text/plain", "")), "auth ask no_permission"),
         (|_| Some(page("404 Not Found", "text/plain", "")), "bad_answer ask assertion"),
+        (|_| Some(page("429 Too Many Requests", "text/plain", "")), "answer"),
         (|_| Some(page("500 Internal Server Error", "text/plain", "")), "bad_answer ask status_5xx"),
         (|_| Some(page("502 Bad Gateway", "text/html", "<h1>nginx</h1>")), "bad_answer ask gateway"),
         (
@@ -99,7 +102,19 @@ async fn statuses_mean_what_the_table_says() {
         let fake = Fake::web(page).await;
         let seen = look(&probe("http"), fake.port).await;
         assert_eq!(summary(&seen), expected, "{seen:?}");
+        let status = page("").unwrap().lines().next().unwrap_or_default().replace("HTTP/1.1 ", "");
+        match expected {
+            "answer" if status.starts_with("429") => documented.reported(&status, &seen, "yellow"),
+            "answer" => {}
+            _ => documented.fault(&status, &seen, expected),
+        }
     }
+    let deep = Fake::web(|_| Some(json("503 Service Unavailable", DEEP))).await;
+    let seen = look(&probe("http"), deep.port).await;
+    documented.fault("503 whose body names a database that fails", &seen, "bad_answer ask status_5xx");
+    let down = Fake::web(|_| Some(page("200 OK", "text/plain", "DOWN"))).await;
+    documented.reported("200 whose body says DOWN", &look(&probe("http"), down.port).await, "red");
+    documented.finish();
 }
 
 #[tokio::test]

@@ -23,4 +23,5 @@ mod secure;
 mod support;
 mod table;
 mod tables;
+mod tcp;
 mod websocket;

@@ -1,6 +1,5 @@
 //! The tables of docs/probes.md, each made, or compared, by the test that provokes its rows.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use probes::observation::{Observation, Outcome};
@@ -10,19 +9,30 @@ use crate::support::summary;
 /// The rows of one kind.
 pub(crate) struct Table {
     kind: &'static str,
-    rows: Vec<[String; 3]>,
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
 }
 
 impl Table {
     pub(crate) fn new(kind: &'static str) -> Self {
-        Self { kind, rows: Vec::new() }
+        Self::with_head(kind, &["provoked by", "the probe says", "in these words"])
+    }
+
+    /// A table of another shape.
+    pub(crate) fn with_head(kind: &'static str, head: &[&str]) -> Self {
+        Self { kind, head: head.iter().map(|word| (*word).to_owned()).collect(), rows: Vec::new() }
+    }
+
+    /// A row as it is.
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
     }
 
     /// A fault, and how it was provoked.
     pub(crate) fn fault(&mut self, how: &str, seen: &Observation, expected: &str) {
         assert_eq!(summary(seen), expected, "{how}: {seen:?}");
         let words = seen.fault().map(|fault| fault.words.as_str()).unwrap_or_default();
-        self.rows.push([how.to_owned(), format!("`{expected}`"), steady(words)]);
+        self.rows.push(vec![how.to_owned(), format!("`{expected}`"), steady(words)]);
     }
 
     /// An answer with a bad signal, and how it was provoked.
@@ -39,7 +49,7 @@ impl Table {
         let shown =
             if value.fract() == 0.0 && value.abs() < 1e6 { format!(" = {value}") } else { String::new() };
         let said = answer.notes.first().map(|note| steady(note)).unwrap_or_default();
-        self.rows.push([how.to_owned(), format!("`{signal}`{shown}"), said]);
+        self.rows.push(vec![how.to_owned(), format!("`{signal}`{shown}"), said]);
     }
 
     /// An answer in which the target itself says that something is wrong.
@@ -47,16 +57,17 @@ impl Table {
         let Outcome::Answer(answer) = &seen.outcome else { panic!("{how}: {:?}", seen.outcome) };
         let (health, words) = answer.reported.as_ref().unwrap_or_else(|| panic!("{how}: {answer:?}"));
         assert_eq!(health.level().as_str(), level, "{how}: {words}");
-        self.rows.push([how.to_owned(), format!("reported {level}"), steady(words)]);
+        self.rows.push(vec![how.to_owned(), format!("reported {level}"), steady(words)]);
     }
 
     /// Compares the table with the one in docs/probes.md, or puts it there with `UPDATE_DOCS=1`.
     pub(crate) fn finish(self) {
-        let mut table =
-            String::from("| provoked by | the probe says | in these words |\n| --- | --- | --- |\n");
-        for [how, says, words] in &self.rows {
-            let cell = |text: &str| text.replace('|', "\\|");
-            writeln!(table, "| {} | {says} | {} |", cell(how), cell(words)).unwrap();
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let mut table = line(&self.head);
+        table.push_str(&line(&vec!["---".to_owned(); self.head.len()]));
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            table.push_str(&line(&cells));
         }
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/probes.md");
         // Tests run side by side: one at a time reads and writes the file.

@@ -132,8 +132,11 @@ pub(crate) struct HealthArgs {
 #[command(after_help = PROBE_EXAMPLES)]
 pub(crate) struct ProbeArgs {
     /// A node of the topology file, or a URL
-    #[arg(value_name = "TARGET")]
-    pub(crate) target: String,
+    #[arg(value_name = "TARGET", required_unless_present = "grants")]
+    pub(crate) target: Option<String>,
+    /// Print the least privileges that a kind's account needs, and look at nothing
+    #[arg(long, value_name = "KIND", conflicts_with = "target")]
+    pub(crate) grants: Option<String>,
     /// The topology file, for a node's name
     #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
     pub(crate) config: PathBuf,
@@ -147,9 +150,11 @@ pub(crate) struct ProbeArgs {
 
 const PROBE_EXAMPLES: &str = "\
 A URL is one of
-  http://HOST:PORT/PATH   tcp://HOST:PORT         redis://[USER[:PASSWORD]@]HOST:PORT
+  http://HOST:PORT/PATH   https://…   ws://HOST:PORT/PATH   wss://…   nginx://HOST:PORT/PATH
+  tcp://HOST:PORT   tls://HOST:PORT   icmp://HOST   dns://SERVER/NAME   memcached://HOST:PORT
+  redis://[USER[:PASSWORD]@]HOST:PORT   rediss://…   (the second s: under TLS)
   postgres://USER[:PASSWORD]@HOST:PORT/DATABASE   mysql://USER[:PASSWORD]@HOST:PORT/DATABASE
-  amqp://USER[:PASSWORD]@HOST:PORT/VHOST          nginx://HOST:PORT/PATH
+  amqp://USER[:PASSWORD]@HOST:PORT/VHOST   amqps://…   rabbitmq://USER[:PASSWORD]@HOST:PORT/VHOST
 A password on the command line can be read by everybody on this machine: leave it out and set
 TOPOWATCH_PASSWORD instead.
 

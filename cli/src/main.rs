@@ -11,6 +11,7 @@ mod follow;
 mod health;
 mod impact;
 mod load;
+mod meaning;
 mod once;
 mod output;
 mod probe;

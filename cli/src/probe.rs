@@ -8,7 +8,7 @@ use probes::Prober;
 use probes::observation::{Observation, Outcome};
 use serde_json::{Value, json};
 use topology::fault::Reason;
-use topology::kind::{Unit, show_value};
+use topology::kind::{Bad, Unit, show_value};
 use topology::level::{Health, Level};
 use topology::model::{Address, Model, NodeId, Probe};
 
@@ -16,17 +16,22 @@ use url::{Position, Url};
 
 use crate::args::ProbeArgs;
 use crate::exit::{Exit, fail};
+use crate::meaning::usually;
 use crate::{load, output};
 
 /// Instances of one component that are looked at, at most.
 const MAX_LOOKS: usize = 100;
 
 pub(crate) async fn run(args: &ProbeArgs) -> Result<Exit> {
-    let (model, of) = if args.target.contains("://") {
-        let model = by_url(&args.target, args.timeout)?;
+    if let Some(kind) = &args.grants {
+        return grants(kind);
+    }
+    let target = args.target.as_deref().unwrap_or_default();
+    let (model, of) = if target.contains("://") {
+        let model = by_url(target, args.timeout)?;
         (model, NodeId::Component(topology::model::ComponentId(0)))
     } else {
-        by_name(args)?
+        by_name(args, target)?
     };
     let prober = Prober::new()?;
     let instances: Vec<_> = match of {
@@ -58,17 +63,30 @@ pub(crate) async fn run(args: &ProbeArgs) -> Result<Exit> {
     Ok(worst.into())
 }
 
-fn by_name(args: &ProbeArgs) -> Result<(Model, NodeId)> {
+/// Prints what an account of the kind needs, ready to be pasted.
+fn grants(kind: &str) -> Result<Exit> {
+    let kind = if kind == "mariadb" { "mysql" } else { kind };
+    let known = probes::specs();
+    let with: Vec<&str> = known.iter().filter(|spec| spec.grants.is_some()).map(|spec| spec.name).collect();
+    let found = known.iter().find(|spec| spec.name == kind).and_then(|spec| spec.grants);
+    let grants = found.ok_or_else(|| {
+        fail(Exit::Usage, format!("`{kind}` has no account; there are {}", with.join(", ")))
+    })?;
+    output::line(grants.trim_end());
+    Ok(Exit::Good)
+}
+
+fn by_name(args: &ProbeArgs, target: &str) -> Result<(Model, NodeId)> {
     let (model, _) = load::load(&args.config).map_err(|diagnostics| {
         load::report(&args.config, &diagnostics);
         fail(Exit::Red, format!("{} is broken; nothing was probed", args.config.display()))
     })?;
-    let node = model.find(&args.target).map_err(|candidates| {
+    let node = model.find(target).map_err(|candidates| {
         if candidates.is_empty() {
-            fail(Exit::Usage, format!("there is no node `{}` in {}", args.target, args.config.display()))
+            fail(Exit::Usage, format!("there is no node `{target}` in {}", args.config.display()))
         } else {
             let some: Vec<String> = candidates.into_iter().take(8).collect();
-            fail(Exit::Usage, format!("`{}` may be any of {}", args.target, some.join(", ")))
+            fail(Exit::Usage, format!("`{target}` may be any of {}", some.join(", ")))
         }
     })?;
     Ok((model, node))
@@ -80,15 +98,24 @@ fn by_url(target: &str, timeout: Duration) -> Result<Model> {
     let wrong =
         |why: &str| fail(Exit::Usage, format!("`{}` cannot be probed: {why}", without_password(target)));
     let url = Url::parse(target).map_err(|error| wrong(&error.to_string()))?;
-    let (kind, port) = match url.scheme() {
-        "http" => ("http", 80),
-        "https" => ("http", 443),
-        "tcp" => ("tcp", 0),
-        "redis" => ("redis", 6379),
-        "postgres" | "postgresql" => ("postgres", 5432),
-        "mysql" | "mariadb" => ("mysql", 3306),
-        "amqp" => ("amqp", 5672),
-        "nginx" => ("nginx", 80),
+    let (kind, port, tls) = match url.scheme() {
+        "http" => ("http", 80, false),
+        "https" => ("http", 443, true),
+        "ws" => ("websocket", 80, false),
+        "wss" => ("websocket", 443, true),
+        "tcp" => ("tcp", 0, false),
+        "tls" => ("tls", 443, false),
+        "icmp" | "ping" => ("icmp", 1, false),
+        "dns" => ("dns", 53, false),
+        "redis" => ("redis", 6379, false),
+        "rediss" => ("redis", 6379, true),
+        "memcached" => ("memcached", 11_211, false),
+        "postgres" | "postgresql" => ("postgres", 5432, false),
+        "mysql" | "mariadb" => ("mysql", 3306, false),
+        "amqp" => ("amqp", 5672, false),
+        "amqps" => ("amqp", 5671, true),
+        "rabbitmq" => ("rabbitmq", 15_672, false),
+        "nginx" => ("nginx", 80, false),
         other => return Err(wrong(&format!("there is no probe for {other}://"))),
     };
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it names no host"))?;
@@ -101,7 +128,7 @@ fn by_url(target: &str, timeout: Duration) -> Result<Model> {
     let mut options = vec![format!("timeout: {}ms", timeout.as_millis().max(1))];
     let path = url.path().trim_start_matches('/');
     match kind {
-        "http" | "nginx" => {
+        "http" | "nginx" | "websocket" => {
             let default = if kind == "nginx" { "/stub_status" } else { "/" };
             let asked = if path.is_empty() {
                 default.to_owned()
@@ -110,21 +137,25 @@ fn by_url(target: &str, timeout: Duration) -> Result<Model> {
             };
             parts.push(("PATH", asked));
             options.push("path: \"${env:PATH}\"".to_owned());
-            if url.scheme() == "https" {
-                options.push("tls: true".to_owned());
-            }
         }
         "postgres" | "mysql" if !path.is_empty() => {
             parts.push(("DATABASE", decoded(path)?));
             options.push("database: \"${env:DATABASE}\"".to_owned());
         }
-        "amqp" if !path.is_empty() => {
+        "dns" => {
+            parts.push(("NAME", decoded(path)?));
+            options.push("name: \"${env:NAME}\"".to_owned());
+        }
+        "amqp" | "rabbitmq" if !path.is_empty() => {
             parts.push(("VHOST", decoded(path)?));
             options.push("vhost: \"${env:VHOST}\"".to_owned());
         }
         _ => {}
     }
-    if kind != "tcp" && kind != "http" && kind != "nginx" {
+    if tls {
+        options.push("tls: true".to_owned());
+    }
+    if matches!(kind, "redis" | "postgres" | "mysql" | "amqp" | "rabbitmq") {
         if !url.username().is_empty() {
             parts.push(("USER", decoded(url.username())?));
             options.push("user: \"${env:USER}\"".to_owned());
@@ -215,6 +246,7 @@ fn lines(
                 output::plain(&fault.words)
             ));
             lines.push(format!("           it {}", fault.kind.verb()));
+            lines.push(format!("  usually  {}", usually(fault)));
         }
         Outcome::Local(words) => {
             lines.push(format!("  this machine failed, not the target: {}", output::plain(words)));
@@ -278,6 +310,7 @@ fn value(name: &str, probe: &Probe, address: &Address, observation: &Observation
             "reason": fault.reason.map(Reason::as_str),
             "stage": fault.stage,
             "words": fault.words,
+            "usually": usually(fault),
         })
     });
     let (signals, notes, role) = match &observation.outcome {
@@ -294,6 +327,12 @@ fn value(name: &str, probe: &Probe, address: &Address, observation: &Observation
         "steps": observation.stages.iter().map(|s| json!({ "name": s.name, "took_s": s.took.as_secs_f64() })).collect::<Vec<_>>(),
         "fault": fault,
         "signals": signals,
+        "thresholds": probe.thresholds.iter().map(|t| json!({
+            "signal": t.signal,
+            "bad": match t.bad { Bad::Above => "above", Bad::Below => "below" },
+            "yellow": t.yellow,
+            "red": t.red,
+        })).collect::<Vec<_>>(),
         "role": role,
         "notes": notes,
         "witnesses": observation.witnesses.iter().map(|w| json!({

@@ -278,9 +278,10 @@ async fn there_and_back(session: &mut Session, nonce: &[u8]) -> Result<bool, No>
         .await?;
     loop {
         match session.next().await? {
-            None => return Ok(false),
             Some(AMQPFrame::Method(_, AMQPClass::Basic(basic::AMQPMethod::Ack(_)))) => break,
-            Some(AMQPFrame::Method(_, AMQPClass::Basic(basic::AMQPMethod::Nack(_)))) => return Ok(false),
+            None | Some(AMQPFrame::Method(_, AMQPClass::Basic(basic::AMQPMethod::Nack(_)))) => {
+                return Ok(false);
+            }
             Some(_) => {}
         }
     }

@@ -135,10 +135,13 @@ async fn over_udp(server: SocketAddr, question: &Message, half: Duration) -> io:
     socket.send(&bytes).await?;
     let mut again = Some(now() + half);
     loop {
+        let receiving = socket.recv(&mut buffer);
         let received = match again {
-            Some(at) => match tokio::time::timeout_at(at.into(), socket.recv(&mut buffer)).await {
-                Ok(received) => received?,
-                Err(_) => {
+            None => receiving.await?,
+            Some(at) => {
+                if let Ok(received) = tokio::time::timeout_at(at.into(), receiving).await {
+                    received?
+                } else {
                     again = None;
                     // Bytes of another protocol will not become an answer.
                     if garbled {
@@ -147,8 +150,7 @@ async fn over_udp(server: SocketAddr, question: &Message, half: Duration) -> io:
                     socket.send(&bytes).await?;
                     continue;
                 }
-            },
-            None => socket.recv(&mut buffer).await?,
+            }
         };
         match Message::from_vec(buffer.get(..received).unwrap_or_default()) {
             Ok(answer) if answers(question, &answer) => return Ok(answer),

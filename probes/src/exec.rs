@@ -105,7 +105,10 @@ pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
     let mut command = command(look)?;
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return broken(look, &format!("it cannot be started: {error}")),
+        Err(error) => {
+            broken(look, &format!("it cannot be started: {error}"));
+            return Ok(());
+        }
     };
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
@@ -122,9 +125,13 @@ pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
                 // Nobody of its group holds its output any more: there is nothing left to end.
                 running.child = None;
             }
-            judge(look, status, &out, &err)
+            judge(look, status, &out, &err);
+            Ok(())
         }
-        Ok(Err(error)) => broken(look, &error.to_string()),
+        Ok(Err(error)) => {
+            broken(look, &error.to_string());
+            Ok(())
+        }
         Err(_late) => {
             let words = format!("the plug-in did not end in {}", seconds(look.probe.timeout));
             Err(Fault::new(FaultKind::Hung, "ask", &words).because(Reason::Plugin).into())
@@ -173,7 +180,7 @@ async fn finish(
 
 async fn drain(output: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut output) = output else { return };
-    let mut buffer = [0; 4096];
+    let mut buffer = vec![0; 4096];
     while let Ok(read) = output.read(&mut buffer).await {
         if read == 0 {
             return;
@@ -183,7 +190,7 @@ async fn drain(output: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     }
 }
 
-fn judge(look: &mut Look<'_>, status: ExitStatus, out: &[u8], err: &[u8]) -> Result<(), Stop> {
+fn judge(look: &mut Look<'_>, status: ExitStatus, out: &[u8], err: &[u8]) {
     let output = plugin_output::read(&String::from_utf8_lossy(out));
     for (label, value) in &output.perfdata {
         look.put(format!("exec.value[{}]", clean_words(label)), *value);
@@ -194,7 +201,7 @@ fn judge(look: &mut Look<'_>, status: ExitStatus, out: &[u8], err: &[u8]) -> Res
     let health = match status.code() {
         Some(0) => {
             look.note(said);
-            return Ok(());
+            return;
         }
         Some(1) => Health::AtRisk,
         Some(2) => Health::Red,
@@ -204,12 +211,10 @@ fn judge(look: &mut Look<'_>, status: ExitStatus, out: &[u8], err: &[u8]) -> Res
         None => return broken(look, &format!("a signal ended it: {status}")),
     };
     look.answer.reported = Some((health, clean_words(said)));
-    Ok(())
 }
 
 /// The plug-in itself failed: nothing is known of the node.
-fn broken(look: &mut Look<'_>, why: &str) -> Result<(), Stop> {
+fn broken(look: &mut Look<'_>, why: &str) {
     let words = clean_words(&format!("the plug-in is broken: {why}"));
     look.answer.reported = Some((Health::Unknown, words));
-    Ok(())
 }

@@ -18,7 +18,7 @@ use crate::spec::{COUNT, SECONDS};
 /// The shortest time of grace.
 const LEAST_GRACE: Duration = Duration::from_secs(5);
 /// Where the file does not say.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 pub(crate) static SPEC: KindSpec = KindSpec {
     name: "heartbeat",
@@ -204,7 +204,7 @@ mod tests {
             kind: &SPEC,
             interval: EVERY,
             timeout: Duration::from_secs(1),
-            options: [("every", topology::model::OptionValue::Duration(Duration::from_secs(60)))].into(),
+            options: [("every", topology::model::OptionValue::Duration(EVERY))].into(),
             thresholds: Vec::new(),
             labels: Vec::new(),
             entries: Vec::new(),
@@ -215,8 +215,8 @@ mod tests {
         let start = now();
         let now = start + Duration::from_secs(10_000);
         let heard = Heard {
-            last: age.map(|age| (now - Duration::from_secs(age), report)),
-            listening_since: now - Duration::from_secs(listening),
+            last: age.map(|age| (start + Duration::from_secs(10_000 - age), report)),
+            listening_since: start + Duration::from_secs(10_000 - listening),
             now,
         };
         match judge(&probe(), &heard).outcome {

@@ -191,11 +191,12 @@ async fn ask(
 ) -> Result<Page, Stop> {
     let chosen = METHODS.iter().find_map(|(name, method)| Some((step.get(name)?.text()?, method.clone())));
     let (path, method) = chosen.ok_or_else(|| Stop::Local("a step without a path".to_owned()))?;
-    let path = values.fill(path, Encode::Url).map_err(unknown)?;
+    let path = values.fill(path, Encode::Url).map_err(|name| unknown(&name))?;
     let mut headers = Vec::new();
     for option in [look.probe.options.get("headers"), step.get("headers")].into_iter().flatten() {
         for (name, text) in option.map() {
-            let value = values.fill(text.text().unwrap_or_default(), Encode::Plain).map_err(unknown)?;
+            let value =
+                values.fill(text.text().unwrap_or_default(), Encode::Plain).map_err(|name| unknown(&name))?;
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 headers.push((name, value));
             }
@@ -203,14 +204,16 @@ async fn ask(
     }
     let mut body = String::new();
     if let Some(json) = step.get("json").and_then(OptionValue::text) {
-        body = values.fill(json, Encode::Json).map_err(unknown)?;
+        body = values.fill(json, Encode::Json).map_err(|name| unknown(&name))?;
         headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
     } else if let Some(form) = step.get("form") {
         let mut pairs = url::form_urlencoded::Serializer::new(&mut body);
         for (name, text) in form.map() {
             pairs.append_pair(
                 name,
-                &values.fill(text.text().unwrap_or_default(), Encode::Plain).map_err(unknown)?,
+                &values
+                    .fill(text.text().unwrap_or_default(), Encode::Plain)
+                    .map_err(|name| unknown(&name))?,
             );
         }
         headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")));
@@ -232,7 +235,7 @@ async fn ask(
     Ok(page)
 }
 
-fn unknown(name: String) -> Stop {
+fn unknown(name: &str) -> Stop {
     Stop::Local(format!("no earlier step has saved {{{{{name}}}}}"))
 }
 

@@ -12,13 +12,13 @@ use tokio::sync::Notify;
 use topology::model::{Address, OptionValue, Probe};
 
 /// A rate is of the last minute at most.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// And of three looks at least.
 const LEAST: usize = 3;
 /// Samples kept of one counter.
 const SAMPLES: usize = 16;
 /// What has not been looked at for so long is not in the file any more.
-const FORGET: Duration = Duration::from_secs(1800);
+const FORGET: Duration = Duration::from_mins(30);
 
 /// Which instance, looked at how: another password is another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -299,13 +299,12 @@ async fn ask(
 
     let server = extra(look, connection, VERSION, "version").await?;
     let Some(server) = server.first() else { return Ok(()) };
-    let mariadb = match known {
-        Some(mariadb) => *mariadb,
-        None => {
-            let mariadb = text(server, "version").is_some_and(|version| version.contains("MariaDB"));
-            extra(look, connection, AssertSqlSafe(limits(look, mariadb)), "session limits").await?;
-            *known.insert(mariadb)
-        }
+    let mariadb = if let Some(mariadb) = known {
+        *mariadb
+    } else {
+        let mariadb = text(server, "version").is_some_and(|version| version.contains("MariaDB"));
+        extra(look, connection, AssertSqlSafe(limits(look, mariadb)), "session limits").await?;
+        *known.insert(mariadb)
     };
 
     let rows = extra(look, connection, STATUS, "status").await?;

@@ -328,7 +328,7 @@ const FRESH_EVERY: Duration = Duration::from_secs(15);
 /// One row's update and one fsync.
 const WRITE_EVERY: Duration = Duration::from_secs(15);
 /// What changes slowly.
-const SLOW_EVERY: Duration = Duration::from_secs(60);
+const SLOW_EVERY: Duration = Duration::from_mins(1);
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// One scan of `pg_stat_activity`: no locks on tables, a millisecond or two.

@@ -183,8 +183,9 @@ fn timed(look: &mut Look<'_>, page: &Page) {
 
 async fn scrape(look: &mut Look<'_>, exchange: &mut Exchange) -> Result<(), Stop> {
     let path = look.probe.text("path").unwrap_or("/metrics");
-    let metric =
-        |entry: &Options| entry.get("metric").and_then(OptionValue::text).and_then(|m| Selector::parse(m).ok());
+    let metric = |entry: &Options| {
+        entry.get("metric").and_then(OptionValue::text).and_then(|m| Selector::parse(m).ok())
+    };
     let entries = look.probe.labels.iter().zip(&look.probe.entries);
     let (wanted, selectors): (Vec<_>, Vec<_>) =
         entries.filter_map(|(label, entry)| Some(((label, entry), metric(entry)?))).unzip();

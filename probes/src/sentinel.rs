@@ -102,17 +102,15 @@ impl Prober {
         moved: impl Future<Output = ()>,
     ) -> Option<bool> {
         let mut moved = std::pin::pin!(moved);
-        loop {
-            tokio::select! {
-                () = &mut moved => return None,
-                ended = ended(socket) => {
-                    if same() {
-                        return Some(ended);
-                    }
-                    // A look has it: its answers are what was seen. It comes back when the look ends.
-                    moved.await;
-                    return None;
+        tokio::select! {
+            () = &mut moved => None,
+            ended = ended(socket) => {
+                if same() {
+                    return Some(ended);
                 }
+                // A look has it: its answers are what was seen. It comes back when the look ends.
+                moved.await;
+                None
             }
         }
     }

@@ -291,7 +291,7 @@ pub(crate) async fn handshake(
 
 /// True when the TLS library made this error.
 pub(crate) fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Error>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>)
 }
 
 /// What a failed handshake means.

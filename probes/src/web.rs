@@ -326,9 +326,7 @@ fn hung(stage: &'static str, after: Duration, what: &str) -> Stop {
 /// An exchange that failed after the connection stood.
 fn exchange_stop(error: &hyper::Error, stage: &'static str) -> Stop {
     let io = dial::find_io(error);
-    if let Some(tls) =
-        io.filter(|io| tls_session::is_tls(io))
-    {
+    if let Some(tls) = io.filter(|io| tls_session::is_tls(io)) {
         return tls_session::tls_stop(tls);
     }
     if let Some(io) =

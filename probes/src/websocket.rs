@@ -235,22 +235,21 @@ fn closed(frame: Option<&CloseFrame>, stage: &'static str) -> Stop {
 fn stop(error: &Error, stage: &'static str) -> Stop {
     let fault = |kind, words: &str| Stop::from(Fault::new(kind, stage, words));
     match error {
-        Error::Http(response) => match http::status_fault(response.status().as_u16()) {
-            Some(mut fault) => {
-                fault.stage = stage;
-                fault.into()
-            }
-            // A proxy that knows nothing of upgrades.
-            None => {
-                let words = format!("{}: a page, and no upgrade to WebSocket", response.status().as_u16());
-                Fault::new(FaultKind::BadAnswer, stage, &words).because(Reason::Assertion).into()
-            }
-        },
-        Error::Io(io) => dial::io_stop(io, stage),
-        Error::ConnectionClosed | Error::AlreadyClosed => {
-            fault(FaultKind::Dropped, "connection closed before an answer")
+        Error::Http(response) => {
+            let status = response.status().as_u16();
+            // A page is what a proxy gives that knows nothing of upgrades.
+            let page = || {
+                let words = format!("{status}: a page, and no upgrade to WebSocket");
+                Fault::new(FaultKind::BadAnswer, stage, &words).because(Reason::Assertion)
+            };
+            let mut fault = http::status_fault(status).unwrap_or_else(page);
+            fault.stage = stage;
+            fault.into()
         }
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete) => {
+        Error::Io(io) => dial::io_stop(io, stage),
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete) => {
             fault(FaultKind::Dropped, "connection closed before an answer")
         }
         Error::Capacity(_) => {

@@ -1,5 +1,6 @@
 //! Certificates of a root of the tests' own: good ones, and each kind of bad one.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -53,6 +54,7 @@ pub(crate) fn self_signed(dir: &Path, file: &str, name: &str) -> Files {
     save(dir, file, &certificate.pem(), &key)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a certificate is good or bad by today's date")]
 fn at(days: i64) -> SystemTime {
     let distance = Duration::from_secs(days.unsigned_abs() * DAY);
     if days < 0 {
@@ -69,7 +71,6 @@ fn save(dir: &Path, file: &str, certificate: &str, key: &KeyPair) -> Files {
     for path in [&files.certificate, &files.key] {
         give(path);
     }
-    use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).unwrap();
     files
 }

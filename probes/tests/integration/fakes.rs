@@ -132,6 +132,28 @@ impl Fake {
         .await
     }
 
+    /// A page served by another process, so that its CPU is not this one's; it ends with its standard input.
+    pub(crate) fn apart(answer: &str) -> u16 {
+        let port = crate::support::free_port();
+        let script = "import socketserver,sys,os,threading\n\
+            class H(socketserver.BaseRequestHandler):\n\
+            \x20def handle(self):\n\
+            \x20 self.request.recv(65536); self.request.sendall(sys.argv[2].encode())\n\
+            class S(socketserver.TCPServer): allow_reuse_address=True; request_queue_size=64\n\
+            s=S(('127.0.0.1',int(sys.argv[1])),H)\n\
+            threading.Thread(target=lambda:(sys.stdin.read(),os._exit(0)),daemon=True).start()\n\
+            print('up',flush=True); s.serve_forever()\n";
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", script, &port.to_string(), answer]);
+        python.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = python.spawn().unwrap();
+        let mut up = [0; 2];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut up).unwrap();
+        // Its standard input closes when this process ends.
+        std::mem::forget(child);
+        port
+    }
+
     /// Answers each datagram with what is no DNS.
     pub(crate) async fn garbling_datagrams() -> Self {
         let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -25,11 +25,21 @@ async fn http(how: &'static str, head: &'static [u8], expected: &'static str) ->
     Case { how, probe: "{ http: {} }", fake: Fake::endless(head, None).await, expected }
 }
 
-async fn saying(how: &'static str, probe: &'static str, words: &'static [u8], expected: &'static str) -> Case {
+async fn saying(
+    how: &'static str,
+    probe: &'static str,
+    words: &'static [u8],
+    expected: &'static str,
+) -> Case {
     Case { how, probe, fake: Fake::saying(words).await, expected }
 }
 
-async fn endless(how: &'static str, probe: &'static str, first: &'static [u8], expected: &'static str) -> Case {
+async fn endless(
+    how: &'static str,
+    probe: &'static str,
+    first: &'static [u8],
+    expected: &'static str,
+) -> Case {
     Case { how, probe, fake: Fake::endless(first, None).await, expected }
 }
 
@@ -39,7 +49,8 @@ async fn slow(how: &'static str, probe: &'static str, first: &'static [u8], expe
 }
 
 /// A gzip of a gigabyte would be some MiB; that it is one at all is enough.
-const BOMB: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n\x1f\x8b\x08";
+const BOMB: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n\x1f\x8b\x08";
 const LOOP: &[u8] = b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n";
 const METADATA: &[u8] =
     b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/meta-data/\r\nContent-Length: 0\r\n\r\n";
@@ -49,35 +60,118 @@ async fn cases() -> Vec<Case> {
     vec![
         http("headers without end", b"HTTP/1.1 200 OK\r\nX: ", "protocol ask too_large").await,
         http("a body without end", b"HTTP/1.1 200 OK\r\n\r\n", "bad_answer body too_large").await,
-        http("chunks of 2^63 bytes", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n", "bad_answer body too_large").await,
+        http(
+            "chunks of 2^63 bytes",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n",
+            "bad_answer body too_large",
+        )
+        .await,
         http("a decompression bomb", BOMB, "protocol ask").await,
         http("a redirect to itself", LOOP, "bad_answer ask assertion").await,
         http("a redirect to 169.254.169.254", METADATA, "bad_answer ask assertion").await,
         slow("a header of one byte at a time", "{ http: {} }", b"HTTP/1.1 200 OK\r\nX: ", "hung ask").await,
         slow("a body of one byte at a time", "{ http: {} }", b"HTTP/1.1 200 OK\r\n\r\n", "hung body").await,
-        endless("JSON that nests without end", "{ http: { max_body: 200KiB } }", DEEP, "bad_answer body too_large").await,
+        endless(
+            "JSON that nests without end",
+            "{ http: { max_body: 200KiB } }",
+            DEEP,
+            "bad_answer body too_large",
+        )
+        .await,
         endless("a banner without end", "{ tcp: { expect: ^220 } }", b"x", "bad_answer ask assertion").await,
-        slow("a banner of one byte at a time", "{ tcp: { expect: ^220 } }", b"x", "bad_answer ask assertion").await,
-        endless("a Redis string of 2^63 bytes", "{ redis: {} }", b"$9223372036854775807\r\n", "bad_answer handshake too_large").await,
-        endless("a Redis array of 2^63 elements", "{ redis: {} }", b"*9223372036854775807\r\n", "protocol handshake").await,
-        endless("a Redis error without end", "{ redis: {} }", b"-ERR ", "bad_answer handshake too_large").await,
-        endless("an AMQP frame of 4 GiB", "{ amqp: {} }", b"\x01\x00\x00\xff\xff\xff\xff", "protocol handshake too_large").await,
-        endless("a PostgreSQL message of 1 GiB", "{ postgres: {} }", b"NR\x40\x00\x00\x00\0\0\0\x03", "bad_answer handshake too_large").await,
-        endless("a MySQL packet of 16 MiB", "{ mysql: {} }", b"\xff\xff\xff\0", "bad_answer handshake too_large").await,
-        endless("statistics of memcached without end", "{ memcached: {} }", b"VERSION 1\r\nSTAT a ", "protocol ask").await,
-        endless("an upgrade to WebSocket without end", "{ websocket: {} }", b"HTTP/1.1 101 Switching\r\nX: ", "protocol handshake").await,
-        endless("a page of metrics without end", "{ prometheus: { values: { it: { metric: a } } } }", b"HTTP/1.1 200 OK\r\n\r\n", "bad_answer body too_large").await,
+        slow("a banner of one byte at a time", "{ tcp: { expect: ^220 } }", b"x", "bad_answer ask assertion")
+            .await,
+        endless(
+            "a Redis string of 2^63 bytes",
+            "{ redis: {} }",
+            b"$9223372036854775807\r\n",
+            "bad_answer handshake too_large",
+        )
+        .await,
+        endless(
+            "a Redis array of 2^63 elements",
+            "{ redis: {} }",
+            b"*9223372036854775807\r\n",
+            "protocol handshake",
+        )
+        .await,
+        endless("a Redis error without end", "{ redis: {} }", b"-ERR ", "bad_answer handshake too_large")
+            .await,
+        endless(
+            "an AMQP frame of 4 GiB",
+            "{ amqp: {} }",
+            b"\x01\x00\x00\xff\xff\xff\xff",
+            "protocol handshake too_large",
+        )
+        .await,
+        endless(
+            "a PostgreSQL message of 1 GiB",
+            "{ postgres: {} }",
+            b"NR\x40\x00\x00\x00\0\0\0\x03",
+            "bad_answer handshake too_large",
+        )
+        .await,
+        endless(
+            "a MySQL packet of 16 MiB",
+            "{ mysql: {} }",
+            b"\xff\xff\xff\0",
+            "bad_answer handshake too_large",
+        )
+        .await,
+        endless(
+            "statistics of memcached without end",
+            "{ memcached: {} }",
+            b"VERSION 1\r\nSTAT a ",
+            "protocol ask",
+        )
+        .await,
+        endless(
+            "an upgrade to WebSocket without end",
+            "{ websocket: {} }",
+            b"HTTP/1.1 101 Switching\r\nX: ",
+            "protocol handshake",
+        )
+        .await,
+        endless(
+            "a page of metrics without end",
+            "{ prometheus: { values: { it: { metric: a } } } }",
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            "bad_answer body too_large",
+        )
+        .await,
         endless("a TLS record of noise", "{ tls: {} }", b"\x16\x03\x03\xff\xff", "tls tls").await,
-        saying("HTML", "{ redis: {} }", b"<!doctype html><script>alert(1)</script>\r\n", "protocol handshake").await,
-        saying("invalid UTF-8", "{ tcp: { expect: ok } }", b"\xff\xfe\xc0\x80\r\n", "bad_answer ask assertion").await,
-        saying("escapes of a terminal", "{ tcp: { expect: ok } }", b"\x1b]0;owned\x07\x1b[2J\x1b[31m", "bad_answer ask assertion").await,
+        saying(
+            "HTML",
+            "{ redis: {} }",
+            b"<!doctype html><script>alert(1)</script>\r\n",
+            "protocol handshake",
+        )
+        .await,
+        saying(
+            "invalid UTF-8",
+            "{ tcp: { expect: ok } }",
+            b"\xff\xfe\xc0\x80\r\n",
+            "bad_answer ask assertion",
+        )
+        .await,
+        saying(
+            "escapes of a terminal",
+            "{ tcp: { expect: ok } }",
+            b"\x1b]0;owned\x07\x1b[2J\x1b[31m",
+            "bad_answer ask assertion",
+        )
+        .await,
     ]
 }
 
+#[expect(clippy::print_stderr, reason = "the figure is what it is run for")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_targets_cost_little_and_delay_nobody() {
     let mut table = Table::new("hostile");
-    let healthy = Fake::talking(|_, _| "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok".to_owned()).await;
+    let healthy = Fake::talking(|_, _| {
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok".to_owned()
+    })
+    .await;
     let prober = Prober::new().unwrap();
     let neighbour = read("{ http: {} }");
     let here = Address { host: "127.0.0.1".to_owned(), port: healthy.port };
@@ -109,7 +203,7 @@ async fn hostile_targets_cost_little_and_delay_nobody() {
         }
         table.fault(case.how, &first, case.expected);
     }
-    println!("the dearest of them took {peak} KiB each");
+    eprintln!("the dearest of them took {peak} KiB each");
     table.finish();
 }
 

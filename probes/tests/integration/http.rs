@@ -6,8 +6,8 @@ use topology::fault::Reason;
 use topology::level::Health;
 
 use crate::fakes::Fake;
-use crate::table::Table;
 use crate::support::{answer, fault, look, mistakes, probe, read, summary, with};
+use crate::table::Table;
 
 const DEEP: &str = r#"{"status":"fail","checks":{
     "member-db:responseTime":[

@@ -4,6 +4,7 @@
 
 mod amqp;
 mod certs;
+mod cpu;
 mod dns;
 mod exec;
 mod fakes;

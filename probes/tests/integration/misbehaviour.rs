@@ -35,13 +35,7 @@ const TABLE: &[Expected] = &[
         garbage: b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         garbled: "protocol ask",
     },
-    Expected {
-        kind: "tcp",
-        silent: "answer",
-        closed: "answer",
-        garbage: b"anything",
-        garbled: "answer",
-    },
+    Expected { kind: "tcp", silent: "answer", closed: "answer", garbage: b"anything", garbled: "answer" },
     Expected {
         kind: "redis",
         silent: "hung handshake",
@@ -136,8 +130,14 @@ async fn every_kind_tells_what_misbehaves() {
         let expected = ["refused tcp", "connect_timeout tcp", row.silent, row.closed, row.garbled];
         (row.kind, seen, expected)
     });
-    let head =
-        ["kind", "nobody listens", "accept queue full", "connected, and silence", "closed at once", "another protocol"];
+    let head = [
+        "kind",
+        "nobody listens",
+        "accept queue full",
+        "connected, and silence",
+        "closed at once",
+        "another protocol",
+    ];
     let mut table = Table::with_head("any", &head);
     let (mut all, mut wanted) = (Vec::new(), Vec::new());
     for (kind, seen, expected) in join_all(looks).await {

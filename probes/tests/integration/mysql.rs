@@ -8,8 +8,8 @@ use topology::model::{Address, Probe};
 
 use crate::certs::Root;
 use crate::support::{
-    Server, answer, await_answer, await_signal, await_summary, command, fault, free_port, give, home, look, program,
-    read, run, stop_resume_kill, summary, words,
+    Server, answer, await_answer, await_signal, await_summary, command, fault, free_port, give, home, look,
+    program, read, run, stop_resume_kill, summary, words,
 };
 use crate::table::Table;
 
@@ -96,7 +96,9 @@ async fn mariadb_is_seen_as_it_is() {
     assert_eq!((found.signals["mysql.role_ok"], found.signals["mysql.write_ok"]), (1.0, 1.0));
     assert_eq!(found.signals["mysql.row_lock_waiting"], 0.0);
     assert!(!found.signals.contains_key("mysql.galera_ready_ok"), "there is no Galera");
-    for signal in ["select_seconds", "login_seconds", "connections_used_ratio", "write_seconds", "threads_running"] {
+    for signal in
+        ["select_seconds", "login_seconds", "connections_used_ratio", "write_seconds", "threads_running"]
+    {
         assert!(found.signals[&format!("mysql.{signal}")] > 0.0, "{signal}");
     }
     let stranger = look(&by("stranger", "write_check: true"), port).await;
@@ -116,7 +118,8 @@ async fn mariadb_is_seen_as_it_is() {
     assert_eq!(summary(&look(&strict, port).await), "answer");
     let untrusted = look(&by("topowatch", "tls: true"), port).await;
     table.fault("a certificate of an unknown root", &untrusted, "tls tls untrusted");
-    let certificate = read(&format!("{{ tls: {{ starttls: mysql, server_name: db.example, ca: \"${{file:{ca}}}\" }} }}"));
+    let certificate =
+        read(&format!("{{ tls: {{ starttls: mysql, server_name: db.example, ca: \"${{file:{ca}}}\" }} }}"));
     assert!(answer(&look(&certificate, port).await).signals["tls.expires_in_seconds"] > 59.0 * 86_400.0);
 
     let mut admin = session(port, "admin").await;
@@ -180,7 +183,7 @@ async fn replicated(admin: &mut MySqlConnection, port: u16, table: &mut Table) {
             }
         }
     };
-    let seen = tokio::time::timeout(std::time::Duration::from_secs(60), denied).await.unwrap();
+    let seen = tokio::time::timeout(std::time::Duration::from_mins(1), denied).await.unwrap();
     table.signal("a wrong password of the replication", &seen, "mysql.replica_io_up", |up| up == 0.0);
 }
 
@@ -196,8 +199,15 @@ async fn watched(admin: &mut MySqlConnection, port: u16) {
     let mut sentinel = std::pin::pin!(prober.sentinel(&kept, &address, "db-1"));
     assert!(futures_util::poll!(sentinel.as_mut()).is_pending());
     run_sql(admin, "KILL USER topowatch").await;
-    let end = tokio::time::timeout(std::time::Duration::from_secs(60), sentinel).await.unwrap();
+    let end = tokio::time::timeout(std::time::Duration::from_mins(1), sentinel).await.unwrap();
     assert!(matches!(end, SentinelEnd::Ended { .. }), "{end:?}");
     let after = prober.look(&kept, &address, "db-1").await;
     assert_eq!(answer(&after).notes, ["the kept connection had been cut"]);
+}
+
+/// For the measurements: a server, and probes of it on fresh and on kept connections.
+pub(crate) async fn measured() -> (Server, Probe, Probe) {
+    let server = start(1);
+    await_answer(&by("topowatch", ""), server.port).await;
+    (server, by("topowatch", "connection: fresh"), by("topowatch", "connection: kept"))
 }

@@ -9,8 +9,8 @@ use topology::model::{Address, Probe};
 
 use crate::certs::Root;
 use crate::support::{
-    Server, answer, await_answer, await_signal, await_summary, command, free_port, give, home, look, program, read,
-    run, stop_resume_kill, summary, words,
+    Server, answer, await_answer, await_signal, await_summary, command, free_port, give, home, look, program,
+    read, run, stop_resume_kill, summary, words,
 };
 use crate::table::Table;
 
@@ -37,8 +37,12 @@ fn start() -> Server {
     run(making, dir.path());
     let mut command = command(&postgres, dir.path());
     command.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &port.to_string()]);
-    let tls = [format!("ssl_cert_file={}", tls.certificate.display()), format!("ssl_key_file={}", tls.key.display())];
-    let settings = ["fsync=off", "unix_socket_directories=", "max_connections=7", "max_wal_senders=3", "ssl=on"];
+    let tls = [
+        format!("ssl_cert_file={}", tls.certificate.display()),
+        format!("ssl_key_file={}", tls.key.display()),
+    ];
+    let settings =
+        ["fsync=off", "unix_socket_directories=", "max_connections=7", "max_wal_senders=3", "ssl=on"];
     for setting in settings.into_iter().chain(tls.iter().map(String::as_str)) {
         command.args(["-c", setting]);
     }
@@ -49,14 +53,22 @@ fn start() -> Server {
 fn standby(of: &Server) -> Server {
     let (dir, port) = (home(), free_port());
     let data = dir.path().join("data");
-    let mut copying = command(&program("/usr/lib/postgresql/15/bin/pg_basebackup", "postgresql-15"), dir.path());
+    let mut copying =
+        command(&program("/usr/lib/postgresql/15/bin/pg_basebackup", "postgresql-15"), dir.path());
     copying.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-U", "admin", "-p", &of.port.to_string()]);
-    copying.args(words(&["--no-sync", "--write-recovery-conf", "--checkpoint=fast", "--create-slot", "--slot=second"]));
+    copying.args(words(&[
+        "--no-sync",
+        "--write-recovery-conf",
+        "--checkpoint=fast",
+        "--create-slot",
+        "--slot=second",
+    ]));
     copying.arg("--pgdata").arg(&data);
     run(copying, dir.path());
     let mut command = command(&program("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"), dir.path());
     command.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &port.to_string()]);
-    let settings = ["fsync=off", "unix_socket_directories=", "max_connections=7", "max_wal_senders=3", "hot_standby=on"];
+    let settings =
+        ["fsync=off", "unix_socket_directories=", "max_connections=7", "max_wal_senders=3", "hot_standby=on"];
     for setting in settings {
         command.args(["-c", setting]);
     }
@@ -104,9 +116,14 @@ async fn postgres_is_seen_as_it_is() {
     for signal in ["lock_waiters", "syncrep_waiters", "slots_inactive", "archive_failed", "write_locked"] {
         assert_eq!(found.signals[&format!("postgres.{signal}")], 0.0, "{signal}");
     }
-    for signal in
-        ["select_seconds", "login_seconds", "uptime_seconds", "connections_used_ratio", "write_seconds", "xid_age"]
-    {
+    for signal in [
+        "select_seconds",
+        "login_seconds",
+        "uptime_seconds",
+        "connections_used_ratio",
+        "write_seconds",
+        "xid_age",
+    ] {
         assert!(found.signals[&format!("postgres.{signal}")] > 0.0, "{signal}");
     }
 
@@ -114,7 +131,10 @@ async fn postgres_is_seen_as_it_is() {
     assert!(!answer(&seen).signals.contains_key("postgres.connections_used_ratio"));
     assert!(!answer(&seen).signals.contains_key("postgres.write_ok"));
     let notes = &answer(&seen).notes;
-    assert!(notes[0].starts_with("missing: pg_monitor") && notes[1].contains("--grants postgres"), "{notes:?}");
+    assert!(
+        notes[0].starts_with("missing: pg_monitor") && notes[1].contains("--grants postgres"),
+        "{notes:?}"
+    );
 
     let wrong = look(&read("{ postgres: { user: topowatch, password: guessed } }"), port).await;
     table.fault("a wrong password", &wrong, "auth handshake bad_credentials");
@@ -126,7 +146,8 @@ async fn postgres_is_seen_as_it_is() {
 
     run_sql(&mut admin, "BEGIN; LOCK TABLE topowatch.heartbeat").await;
     let locked = look(&monitor, port).await;
-    table.signal("`LOCK TABLE topowatch.heartbeat`", &locked, "postgres.write_locked", |locked| locked == 1.0);
+    table
+        .signal("`LOCK TABLE topowatch.heartbeat`", &locked, "postgres.write_locked", |locked| locked == 1.0);
     run_sql(&mut admin, "ROLLBACK").await;
     run_sql(&mut admin, "ALTER DATABASE postgres SET default_transaction_read_only = on").await;
     let read_only = look(&monitor, port).await;
@@ -167,7 +188,8 @@ async fn postgres_is_seen_as_it_is() {
 
 async fn tls(server: &Server, table: &mut Table) {
     let port = server.port;
-    let strict = by("topowatch", &format!("tls: {{ server_name: db.example, ca: \"${{file:{}}}\" }}", ca(server)));
+    let strict =
+        by("topowatch", &format!("tls: {{ server_name: db.example, ca: \"${{file:{}}}\" }}", ca(server)));
     assert_eq!(summary(&look(&strict, port).await), "answer");
     let untrusted = look(&by("topowatch", "tls: true"), port).await;
     table.fault("a certificate of an unknown root", &untrusted, "tls tls untrusted");
@@ -213,9 +235,15 @@ async fn ghost(admin: &mut PgConnection, monitor: &Probe, port: u16, table: &mut
     run_sql(admin, "ALTER SYSTEM SET synchronous_standby_names = 'ghost'").await;
     run_sql(admin, "SELECT pg_reload_conf()").await;
     let mut customer = session(port, "admin").await;
-    let ordering = tokio::spawn(async move { customer.execute("CREATE TABLE orders (id int)").await.map(drop) });
+    let ordering =
+        tokio::spawn(async move { customer.execute("CREATE TABLE orders (id int)").await.map(drop) });
     let seen = await_signal(monitor, port, "postgres.syncrep_waiters", |count| count == 1.0).await;
-    table.signal("`synchronous_standby_names = 'ghost'`, and an order", &seen, "postgres.syncrep_waiters", |count| count == 1.0);
+    table.signal(
+        "`synchronous_standby_names = 'ghost'`, and an order",
+        &seen,
+        "postgres.syncrep_waiters",
+        |count| count == 1.0,
+    );
     assert_eq!(answer(&seen).signals["postgres.write_ok"], 1.0, "{seen:?}");
     run_sql(admin, "ALTER SYSTEM RESET synchronous_standby_names").await;
     run_sql(admin, "SELECT pg_reload_conf()").await;
@@ -227,7 +255,10 @@ async fn watched(admin: &mut PgConnection, port: u16) {
     let kept = by("topowatch", "connection: kept");
     let prober = Prober::new().unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port };
-    assert_eq!(prober.sentinel(&by("topowatch", "connection: fresh"), &address, "db-1").await, SentinelEnd::Unsupported);
+    assert_eq!(
+        prober.sentinel(&by("topowatch", "connection: fresh"), &address, "db-1").await,
+        SentinelEnd::Unsupported
+    );
     let first = prober.look(&kept, &address, "db-1").await;
     assert!(answer(&first).signals.contains_key("postgres.login_seconds"));
     let again = prober.look(&kept, &address, "db-1").await;
@@ -236,9 +267,20 @@ async fn watched(admin: &mut PgConnection, port: u16) {
     assert!(futures_util::poll!(sentinel.as_mut()).is_pending());
     prober.look(&kept, &address, "db-1").await;
     assert!(futures_util::poll!(sentinel.as_mut()).is_pending(), "a look's own answers are no end");
-    run_sql(admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'topowatch'").await;
-    let end = tokio::time::timeout(std::time::Duration::from_secs(60), sentinel).await.unwrap();
+    run_sql(
+        admin,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'topowatch'",
+    )
+    .await;
+    let end = tokio::time::timeout(std::time::Duration::from_mins(1), sentinel).await.unwrap();
     assert!(matches!(end, SentinelEnd::Ended { .. }), "{end:?}");
     let after = prober.look(&kept, &address, "db-1").await;
     assert_eq!(answer(&after).notes, ["the kept connection had been cut"]);
+}
+
+/// For the measurements: a server, and probes of it on fresh and on kept connections.
+pub(crate) async fn measured() -> (Server, Probe, Probe) {
+    let server = start();
+    await_answer(&by("admin", ""), server.port).await;
+    (server, by("admin", "connection: fresh"), by("admin", "connection: kept"))
 }

@@ -44,7 +44,7 @@ async fn prometheus_is_seen_as_it_is() {
             }
         }
     };
-    let seen = tokio::time::timeout(std::time::Duration::from_secs(60), found).await.unwrap();
+    let seen = tokio::time::timeout(std::time::Duration::from_mins(1), found).await.unwrap();
     assert!(answer(&seen).signals["prometheus.query_seconds"] > 0.0);
     assert!(
         query.thresholds.iter().any(|limit| limit.signal == "prometheus.value[up]" && limit.red == Some(0.0))

@@ -182,7 +182,7 @@ async fn watched(server: &Server, plain: &Probe) {
         admin(port, "CLIENT KILL TYPE normal SKIPME yes").await;
     };
     let both = async { tokio::join!(sentinel, killing).0 };
-    let end = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_mins(1), both).await.unwrap();
     assert!(matches!(end, SentinelEnd::Ended { .. }), "{end:?}");
     assert_eq!(prober.sentinel(&redis("sentinel: off"), &address, "cache-1").await, SentinelEnd::Unsupported);
 
@@ -280,4 +280,11 @@ async fn redis_under_tls() {
     assert!(answer(&seen).signals["redis.ping_seconds"] > 0.0);
     assert_eq!(summary(&look(&open("tls: true"), server.port).await), "tls tls untrusted");
     assert_eq!(summary(&look(&open(""), server.port).await), "dropped handshake");
+}
+
+/// For the measurements: a server, and probes of it on fresh and on kept connections.
+pub(crate) async fn measured() -> (Server, Probe, Probe) {
+    let server = start(&[]);
+    await_answer(&open(""), server.port).await;
+    (server, open("connection: fresh"), open("connection: kept"))
 }

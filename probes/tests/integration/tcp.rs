@@ -4,7 +4,8 @@ use nix::sys::signal::Signal;
 
 use crate::fakes::Fake;
 use crate::support::{
-    Server, answer, await_answer, await_summary, command, free_port, home, look, mistakes, program, read, summary,
+    Server, answer, await_answer, await_summary, command, free_port, home, look, mistakes, program, read,
+    summary,
 };
 use crate::table::Table;
 
@@ -21,7 +22,11 @@ async fn a_port_is_open_and_a_banner_is_more() {
     let seen = await_answer(&talk, port).await;
     assert!(answer(&seen).signals["tcp.answer_seconds"] > 0.0);
     let other = read(r"{ tcp: { send: 'ECHO hello\r\n', expect: '^\+PONG' } }");
-    table.fault("an answer that is not the expected one", &look(&other, port).await, "bad_answer ask assertion");
+    table.fault(
+        "an answer that is not the expected one",
+        &look(&other, port).await,
+        "bad_answer ask assertion",
+    );
     server.signal(Signal::SIGSTOP);
     assert_eq!(summary(&look(&bare, port).await), "answer", "a bare connection sees the kernel only");
     table.fault("SIGSTOP, with `expect`", &look(&talk, port).await, "hung ask");

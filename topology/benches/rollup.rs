@@ -19,14 +19,8 @@ fn main() {
 
 const SIZES: [usize; 4] = [300, 1_000, 5_000, 20_000];
 
-static TCP: KindSpec = KindSpec {
-    name: "tcp",
-    summary: "",
-    options: &[],
-    signals: &[],
-    labelled: None,
-    exercises_dependencies: false,
-};
+static TCP: KindSpec =
+    KindSpec { name: "tcp", summary: "", exercises_dependencies: false, ..KindSpec::EMPTY };
 
 struct Nothing;
 

@@ -164,7 +164,6 @@ async fn cases() -> Vec<Case> {
     ]
 }
 
-#[expect(clippy::print_stderr, reason = "the figure is what it is run for")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_targets_cost_little_and_delay_nobody() {
     let mut table = Table::new("hostile");

@@ -59,8 +59,8 @@ pub(crate) async fn run(args: &ProbeArgs) -> Result<Exit> {
 }
 
 fn by_name(args: &ProbeArgs) -> Result<(Model, NodeId)> {
-    let (model, _) = load::load(&args.config).map_err(|diagnostics| {
-        load::report(&args.config, &diagnostics);
+    let (model, _) = load::load(&args.config, &args.overlays).map_err(|report| {
+        report.print();
         fail(Exit::Red, format!("{} is broken; nothing was probed", args.config.display()))
     })?;
     let node = model.find(&args.target).map_err(|candidates| {

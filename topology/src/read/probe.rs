@@ -1,5 +1,6 @@
 //! One probe of a component, by the table of its kind.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -7,6 +8,7 @@ use secrecy::SecretString;
 use super::common::read_timing;
 use crate::decode::{Context, Fields, note_duplicates};
 use crate::kind::{KindSpec, LabelledSpec, OptionForm, OptionSpec, SignalSpec, Unit};
+use crate::merge;
 use crate::model::{OptionValue, Options, Probe, Threshold};
 use crate::yaml::{Node, Value};
 
@@ -19,7 +21,7 @@ pub(super) fn read_probe(
 ) -> Option<Probe> {
     let what = format!("probe `{}`", kind.name);
     let mistakes = cx.diagnostics.errors();
-    let empty = Node { place: node.place, value: Value::Map(Vec::new()) };
+    let empty = Node::empty(node.place);
     let node = if matches!(node.value, Value::Null) { &empty } else { node };
     let mut fields = Fields::of(node, &what, cx)?;
     read_timing(&mut fields, &mut interval, &mut timeout, cx);
@@ -73,6 +75,54 @@ fn read_options(specs: &'static [OptionSpec], fields: &mut Fields<'_>, cx: &mut 
     options
 }
 
+/// Reads `defaults: { probe: { http: {...} } }`. Each kind is read as a probe, so that a mistake is found here.
+pub(super) fn read_defaults(
+    node: &Node,
+    kinds: &[&'static KindSpec],
+    (interval, timeout): (Duration, Duration),
+    cx: &mut Context<'_>,
+) -> HashMap<&'static str, Node> {
+    let Value::Map(entries) = &node.value else {
+        cx.expected(
+            node,
+            "`probe` is a map from a kind to its options, such as `{ http: { path: /health } }`",
+        );
+        return HashMap::new();
+    };
+    let mut defaults = HashMap::new();
+    for (key, options) in entries {
+        let Some(kind) = kinds.iter().find(|kind| kind.name == key.name) else {
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+            cx.unknown_word(key.place, "unknown probe kind", &key.name, &names);
+            continue;
+        };
+        if read_probe(kind, options, interval, timeout, cx).is_some() {
+            defaults.insert(kind.name, options.clone());
+        }
+    }
+    defaults
+}
+
+/// A probe's options over the defaults of its kind; none when it says everything itself.
+pub(super) fn over_defaults(
+    options: &Node,
+    defaults: Option<&Node>,
+    own_timing: &[&str],
+    cx: &mut Context<'_>,
+) -> Option<Node> {
+    let defaults = defaults.filter(|defaults| cx.may_copy(defaults, options.place))?;
+    let mut merged = defaults.clone();
+    merged.place = options.place;
+    // What the component says of its timing is nearer than what holds for all probes of a kind.
+    for name in own_timing {
+        merged.remove(name);
+    }
+    if !matches!(options.value, Value::Null) {
+        merge::over(&mut merged, options.clone());
+    }
+    Some(merged)
+}
+
 pub(super) fn read_labelled(
     group: &LabelledSpec,
     node: &Node,
@@ -85,10 +135,9 @@ pub(super) fn read_labelled(
         cx.expected(node, &format!("`{}` is a map from a name to its settings", group.key));
         return;
     };
-    note_duplicates(entries, cx);
     for (key, node) in entries {
         let what = format!("`{}`", key.name);
-        let empty = Node { place: node.place, value: Value::Map(Vec::new()) };
+        let empty = Node::empty(node.place);
         let node = if matches!(node.value, Value::Null) { &empty } else { node };
         let Some(mut fields) = Fields::of(node, &what, cx) else { continue };
         labels.push(key.name.clone());

@@ -162,12 +162,17 @@ async fn loading(table: &mut Table) {
     table.signal("it loads its dump", &seen, "redis.loading", |loading| loading == 1.0);
 }
 
+/// Whoever schedules looks runs them as tasks.
+fn spawnable<F: Future + Send>(future: F) -> F {
+    future
+}
+
 /// The sentinel of a connection of its own, and looks on a kept one.
 async fn watched(server: &Server, plain: &Probe) {
     let port = server.port;
     let prober = Prober::new().unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port };
-    let sentinel = prober.sentinel(plain, &address, "cache-1");
+    let sentinel = spawnable(prober.sentinel(plain, &address, "cache-1"));
     let killing = async {
         let mut connected = false;
         while !connected {

@@ -380,6 +380,30 @@ mod tests {
     }
 
     #[test]
+    fn every_scheme_becomes_a_kind() {
+        let kind = |url: &str| {
+            let model = by_url(url, Duration::from_secs(2)).unwrap();
+            let probe = &model.components[0].probes[0];
+            let tls = probe.options.contains_key("tls") && probe.truth("tls");
+            format!("{} {} {tls}", probe.kind.name, model.instances[0].address.port)
+        };
+        for (url, wanted) in [
+            ("https://web/", "http 443 true"),
+            ("ws://web/push", "websocket 80 false"),
+            ("wss://web/push", "websocket 443 true"),
+            ("tls://web", "tls 443 false"),
+            ("icmp://10.0.0.1", "icmp 1 false"),
+            ("dns://10.0.0.2/shop.example", "dns 53 false"),
+            ("rediss://cache", "redis 6379 true"),
+            ("memcached://cache", "memcached 11211 false"),
+            ("amqps://mq", "amqp 5671 true"),
+            ("rabbitmq://m:x@mq/orders", "rabbitmq 15672 false"),
+        ] {
+            assert_eq!(kind(url), wanted, "{url}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_probed_is_said_without_its_password() {
         for (url, says) in [
             ("gopher://x", "no probe for gopher"),

@@ -224,3 +224,28 @@ fn check_and_probe_take_overlays_and_includes() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("none.yaml:1:1: error: the file cannot be read"), "{}", stderr(&output));
 }
+
+#[test]
+fn the_least_privileges_are_printed_and_a_fault_is_explained() {
+    for kind in ["postgres", "mysql", "mariadb", "redis", "amqp", "rabbitmq"] {
+        let output = topowatch().args(["probe", "--grants", kind]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("topowatch"), "{kind}: {text}");
+    }
+    let output = topowatch().args(["probe", "--grants", "tcp"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("postgres"));
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let url = format!("redis://127.0.0.1:{port}");
+    let output = topowatch().args(["probe", &url]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("refused") && text.contains("usually  the process is not running"), "{text}");
+    let output = topowatch().args(["probe", "--json", &url]).output().unwrap();
+    let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen[0]["fault"]["kind"], "refused");
+    assert!(seen[0]["fault"]["usually"].is_string() && seen[0]["thresholds"].is_array(), "{seen}");
+}

@@ -11,7 +11,7 @@ CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help cases demo test test-rust test-web lint build bench screenshots notices clean
+.PHONY: help cases demo test test-rust test-web test-long lint build bench screenshots notices clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,17 @@ test-web: web/e2e/node_modules
 	@scripts/need build servers browser
 	$(CARGO) build --workspace --bins
 	cd web/e2e && node --test --test-concurrency=1 *.test.mjs
+
+MUTATIONS ?= 1000000
+MUTATIONS_SEED ?= $(shell date +%s)
+
+test-long: ## property tests of 10,000 cases and a million broken files; MUTATIONS_SEED=N repeats a run
+	@scripts/need build
+	@echo "MUTATIONS=$(MUTATIONS) MUTATIONS_SEED=$(MUTATIONS_SEED)"
+	PROPTEST_CASES=10000 PROPTEST_RNG_SEED=$(MUTATIONS_SEED) \
+	$(CARGO) test --release -p topology -p probes -p collector -p web --lib
+	MUTATIONS=$(MUTATIONS) MUTATIONS_SEED=$(MUTATIONS_SEED) \
+	$(CARGO) test --release -p cli --test integration mutations:: -- --nocapture
 
 web/e2e/node_modules: web/e2e/package-lock.json
 	@scripts/need browser

@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Spof(SpofArgs),
     /// Look at one node or address now, from here, and say what each step took
     Probe(ProbeArgs),
+    /// Print the JSON Schema of topology files, for editors
+    Schema(SchemaArgs),
     /// Start the ordering platform with its monitor, in the foreground
     Demo(DemoArgs),
 }
@@ -68,6 +70,9 @@ pub(crate) struct ServeArgs {
     /// The topology file
     #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Lay this file over the topology, for one environment; may be given several times
+    #[arg(long = "overlay", value_name = "FILE")]
+    pub(crate) overlays: Vec<PathBuf>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8440", value_name = "ADDRESS:PORT")]
     pub(crate) listen: SocketAddr,
@@ -84,12 +89,38 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The topology file
-    #[arg(default_value = "topology.yaml", value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
+    /// The topology file, named as `serve` names it [default: topology.yaml]
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Lay this file over the topology, for one environment; may be given several times
+    #[arg(long = "overlay", value_name = "FILE")]
+    pub(crate) overlays: Vec<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+impl CheckArgs {
+    /// The file to check.
+    pub(crate) fn file(&self) -> &Path {
+        self.file.as_deref().or(self.config.as_deref()).unwrap_or(Path::new("topology.yaml"))
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub(crate) struct SchemaArgs {
+    /// The schema of overlays: nothing is required, and null removes
+    #[arg(long)]
+    pub(crate) overlay: bool,
+}
+
+const SCHEMA_EXAMPLES: &str = "\
+Write it beside the file, and name it in the first line of topology.yaml:
+  topowatch schema > topology.schema.json
+  # yaml-language-server: $schema=./topology.schema.json";
 
 #[derive(Debug, Args)]
 pub(crate) struct Server {
@@ -124,6 +155,9 @@ pub(crate) struct HealthArgs {
         requires = "once"
     )]
     pub(crate) config: PathBuf,
+    /// Lay this file over the topology, for one environment; may be given several times
+    #[arg(long = "overlay", value_name = "FILE", requires = "once")]
+    pub(crate) overlays: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) server: Server,
 }
@@ -140,6 +174,9 @@ pub(crate) struct ProbeArgs {
     /// The topology file, for a node's name
     #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Lay this file over the topology, for one environment; may be given several times
+    #[arg(long = "overlay", value_name = "FILE")]
+    pub(crate) overlays: Vec<PathBuf>,
     /// How long one look may take (for a URL)
     #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -233,6 +270,9 @@ pub(crate) struct ImpactArgs {
     /// The topology file; its secrets are not needed
     #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Lay this file over the topology, for one environment; may be given several times
+    #[arg(long = "overlay", value_name = "FILE")]
+    pub(crate) overlays: Vec<PathBuf>,
     /// Print the answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -243,6 +283,9 @@ pub(crate) struct SpofArgs {
     /// The topology file; its secrets are not needed
     #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Lay this file over the topology, for one environment; may be given several times
+    #[arg(long = "overlay", value_name = "FILE")]
+    pub(crate) overlays: Vec<PathBuf>,
     /// Exit 2 when there is a red one; with `yellow` also 1 when there are only yellow ones
     #[arg(long, value_name = "LEVEL", value_parser = ["red", "yellow"])]
     pub(crate) fail_on: Option<String>,

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use topology::diagnostic::{Diagnostic, Severity};
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
@@ -21,17 +20,17 @@ struct Finding<'a> {
 }
 
 pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
-    let name = args.file.display().to_string();
-    let loaded = load::load(&args.file);
-    let diagnostics: &[Diagnostic] = match &loaded {
-        Ok((_, warnings)) => warnings,
-        Err(diagnostics) => diagnostics,
+    let loaded = load::load(args.file(), &args.overlays);
+    let report = match &loaded {
+        Ok((_, report)) | Err(report) => report,
     };
+    let exit = if loaded.is_ok() { Exit::Good } else { Exit::Red };
     if args.json {
-        let findings: Vec<Finding<'_>> = diagnostics
+        let findings: Vec<Finding<'_>> = report
+            .diagnostics
             .iter()
             .map(|d| Finding {
-                file: &name,
+                file: report.path(d),
                 line: d.place.line,
                 column: d.place.column,
                 severity: d.severity.as_str(),
@@ -40,33 +39,33 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
             })
             .collect();
         output::line(&serde_json::to_string_pretty(&findings)?);
-    } else {
-        load::report(&args.file, diagnostics);
+        return Ok(exit);
     }
-    Ok(match &loaded {
-        Ok((model, warnings)) => {
-            if !args.json {
-                let also = match warnings.len() {
-                    0 => String::new(),
-                    1 => ", 1 warning".to_owned(),
-                    n => format!(", {n} warnings"),
-                };
-                output::line(&format!(
-                    "{name} is good: {} components, {} instances, {} dependencies{also}",
-                    model.components.len(),
-                    model.instances.len(),
-                    model.dependencies.len()
-                ));
-            }
-            Exit::Good
+    report.print();
+    let name = args.file().display();
+    let files = match report.sources.len() {
+        0 | 1 => String::new(),
+        n => format!(" (of {n} files)"),
+    };
+    match &loaded {
+        Ok((model, report)) => {
+            let also = match report.diagnostics.len() {
+                0 => String::new(),
+                1 => ", 1 warning".to_owned(),
+                n => format!(", {n} warnings"),
+            };
+            output::line(&format!(
+                "{name}{files} is good: {} components, {} instances, {} dependencies{also}",
+                model.components.len(),
+                model.instances.len(),
+                model.dependencies.len()
+            ));
         }
-        Err(diagnostics) => {
-            if !args.json {
-                let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-                let word = if errors == 1 { "error" } else { "errors" };
-                output::note(&format!("{name} is broken: {errors} {word}"));
-            }
-            Exit::Red
+        Err(report) => {
+            let errors = report.errors();
+            let word = if errors == 1 { "error" } else { "errors" };
+            output::note(&format!("{name}{files} is broken: {errors} {word}"));
         }
-    })
+    }
+    Ok(exit)
 }

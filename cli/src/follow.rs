@@ -4,8 +4,7 @@
 //! through the symbolic links of a Kubernetes config map, and with editors that write another file and rename it.
 //! A file that has just changed is read once it has been the same for a second: half of it is no news.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +15,14 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use topology::diagnostic::{Diagnostic, MAX_REPORTED, Severity};
+use topology::diagnostic::MAX_REPORTED;
 use topology::model::Model;
 use web::api::{Finding, Reload, ReloadDone, ReloadOutcome};
 
-use crate::load;
+use crate::report::Report;
 use crate::scrub::Scrub;
 use crate::serve::raise_file_limit;
+use crate::watched::{Prints, Watched};
 
 /// From one look at the file to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -35,54 +35,24 @@ type Request = oneshot::Sender<ReloadOutcome>;
 /// The one who reads the file again: one reload after another, whoever asks.
 pub(crate) struct Follower {
     file: PathBuf,
+    overlays: Vec<PathBuf>,
     control: Control,
     deliveries: Deliveries,
     requests: mpsc::Receiver<Request>,
     hangup: Signal,
     /// The files as they were when they were last read.
-    read: Vec<Print>,
-    /// The files as they were at the last look, where that is another state.
-    seen: Option<Vec<Print>>,
-}
-
-/// All files that the topology is read from: what is looked at for changes, and for what must not be shown.
-fn files(file: &Path) -> Vec<PathBuf> {
-    vec![file.to_owned()]
-}
-
-/// How the files of the topology look now.
-pub(crate) fn prints(file: &Path) -> Vec<Print> {
-    files(file).iter().map(|file| Print::of(file)).collect()
-}
-
-/// What tells that a file is another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Print {
-    /// It cannot be seen.
-    Missing,
-    /// When it was written (seconds and nanoseconds), its size, and which file it is.
-    There { written: (i64, i64), size: u64, file: (u64, u64) },
-}
-
-impl Print {
-    /// Of the file that `path` leads to now.
-    fn of(path: &Path) -> Self {
-        match std::fs::metadata(path) {
-            Ok(meta) => Self::There {
-                written: (meta.mtime(), meta.mtime_nsec()),
-                size: meta.size(),
-                file: (meta.dev(), meta.ino()),
-            },
-            Err(_) => Self::Missing,
-        }
-    }
+    read: Watched,
+    /// True when they were different at the last look, and how.
+    seen: Option<Prints>,
 }
 
 impl Follower {
-    /// A follower of `file`, which looked like `read` before it was read, and the way to ask it for a reload.
+    /// A follower of `file` and its overlays, which looked like `read` before they were read, and the way to ask
+    /// it for a reload.
     pub(crate) fn new(
         file: PathBuf,
-        read: Vec<Print>,
+        overlays: Vec<PathBuf>,
+        read: Watched,
         control: Control,
         deliveries: Deliveries,
         hangup: Signal,
@@ -99,7 +69,7 @@ impl Follower {
                 outcome.await.unwrap_or_else(|_| stopping())
             })
         });
-        (Self { file, control, deliveries, requests, hangup, read, seen: None }, reload)
+        (Self { file, overlays, control, deliveries, requests, hangup, read, seen: None }, reload)
     }
 
     /// Follows until `shutdown`.
@@ -121,9 +91,9 @@ impl Follower {
     }
 
     async fn look(&mut self) {
-        let file = self.file.clone();
-        let Ok(now) = tokio::task::spawn_blocking(move || prints(&file)).await else { return };
-        if now == self.read {
+        let watched = self.read.clone();
+        let Ok(now) = tokio::task::spawn_blocking(move || watched.look()).await else { return };
+        if self.read.is_as(&now) {
             self.seen = None;
         } else if self.seen.as_ref() == Some(&now) {
             drop(self.reload("the file has changed").await);
@@ -133,35 +103,26 @@ impl Follower {
     }
 
     async fn reload(&mut self, why: &'static str) -> ReloadOutcome {
-        let file = self.file.clone();
+        let (file, overlays, last) = (self.file.clone(), self.overlays.clone(), self.read.clone());
         let read = move || {
-            let prints = prints(&file);
-            let loaded = load::load(&file);
-            (
-                prints,
-                loaded.map_err(|found| scrubbed(&file, found)).map(|(m, found)| (m, scrubbed(&file, found))),
-            )
+            let (watched, loaded) = Watched::load(&file, &overlays, &last);
+            (watched, loaded.map_err(scrubbed).map(|(model, report)| (model, scrubbed(report))))
         };
-        let (prints, loaded) = match tokio::task::spawn_blocking(read).await {
+        let (watched, loaded) = match tokio::task::spawn_blocking(read).await {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(%error, "reading the topology file failed");
                 return ReloadOutcome::Failed("reading the topology file failed".to_owned());
             }
         };
-        (self.read, self.seen) = (prints, None);
+        (self.read, self.seen) = (watched, None);
         match loaded {
-            Ok((model, warnings)) => self.put_in_force(model, &warnings, why).await,
-            Err(diagnostics) => self.broken(&diagnostics, why).await,
+            Ok((model, report)) => self.put_in_force(model, &report, why).await,
+            Err(report) => self.broken(&report, why).await,
         }
     }
 
-    async fn put_in_force(
-        &mut self,
-        model: Model,
-        warnings: &[Diagnostic],
-        why: &'static str,
-    ) -> ReloadOutcome {
+    async fn put_in_force(&mut self, model: Model, report: &Report, why: &'static str) -> ReloadOutcome {
         // All that can fail comes before the first change.
         let prepared = match Prepared::of(&model) {
             Ok(prepared) => prepared,
@@ -178,8 +139,8 @@ impl Follower {
             return ReloadOutcome::Failed("the server is stopping".to_owned());
         };
         self.deliveries.switch(prepared).await;
-        for warning in warnings.iter().take(MAX_REPORTED) {
-            tracing::warn!("{}", warning.line(&self.file.display().to_string()));
+        for warning in report.diagnostics.iter().take(MAX_REPORTED) {
+            tracing::warn!("{}", warning.line(report.path(warning)));
         }
         tracing::info!(
             added = reloaded.added.len(),
@@ -195,78 +156,51 @@ impl Follower {
             removed: reloaded.removed,
             changed: reloaded.changed,
             kept: reloaded.kept,
-            warnings: self.findings(warnings),
+            warnings: findings(report),
         })
     }
 
-    async fn broken(&mut self, diagnostics: &[Diagnostic], why: &'static str) -> ReloadOutcome {
+    async fn broken(&mut self, report: &Report, why: &'static str) -> ReloadOutcome {
         let path = self.file.display().to_string();
-        let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+        let errors = report.errors();
         tracing::error!(errors, "{path} is broken ({why}); the one before stays in force");
-        for diagnostic in diagnostics.iter().take(MAX_REPORTED) {
-            tracing::error!("{}", diagnostic.line(&path));
+        for diagnostic in report.diagnostics.iter().take(MAX_REPORTED) {
+            tracing::error!("{}", diagnostic.line(report.path(diagnostic)));
         }
         // On a page the directories are nobody's business.
-        let name =
-            self.file.file_name().map_or_else(|| path.clone(), |name| name.to_string_lossy().into_owned());
-        let lines = diagnostics.iter().map(|d| d.line(&name).to_string()).collect();
+        let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let name = base(&path);
+        let lines = report.diagnostics.iter().map(|d| d.line(&base(report.path(d))).to_string()).collect();
         let trouble = FileTrouble::new(collector::clock::now(), name, lines);
         if self.control.file_trouble(trouble).await.is_err() {
             return ReloadOutcome::Failed("the server is stopping".to_owned());
         }
         let word = if errors == 1 { "error" } else { "errors" };
         let detail = format!("{path} is broken: {errors} {word}; the one before stays in force");
-        ReloadOutcome::Broken(detail, self.findings(diagnostics))
-    }
-
-    fn findings(&self, diagnostics: &[Diagnostic]) -> Vec<Finding> {
-        let file = self.file.display().to_string();
-        let finding = |d: &Diagnostic| Finding {
-            file: file.clone(),
-            line: d.place.line,
-            column: d.place.column,
-            severity: d.severity.as_str(),
-            message: d.message.clone(),
-            help: d.help.clone(),
-        };
-        diagnostics.iter().map(finding).collect()
+        ReloadOutcome::Broken(detail, findings(report))
     }
 }
 
-/// Findings without what the file takes from elsewhere: they are shown to whoever sees the page.
-fn scrubbed(file: &Path, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    if !found.is_empty() {
-        let scrub = Scrub::of(&files(file));
-        for diagnostic in &mut found {
+fn findings(report: &Report) -> Vec<Finding> {
+    let finding = |d: &topology::diagnostic::Diagnostic| Finding {
+        file: report.path(d).to_owned(),
+        line: d.place.line,
+        column: d.place.column,
+        severity: d.severity.as_str(),
+        message: d.message.clone(),
+        help: d.help.clone(),
+    };
+    report.diagnostics.iter().map(finding).collect()
+}
+
+/// Findings without what the files take from elsewhere: they are shown to whoever sees the page.
+fn scrubbed(mut report: Report) -> Report {
+    if !report.diagnostics.is_empty() {
+        let scrub = Scrub::of(&report.sources);
+        for diagnostic in &mut report.diagnostics {
             diagnostic.message = scrub.clean(&diagnostic.message);
             diagnostic.help = diagnostic.help.as_deref().map(|help| scrub.clean(help));
         }
     }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_file_behind_the_same_link_is_another_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        assert_eq!(Print::of(&at("link")), Print::Missing);
-        std::fs::write(at("one"), "a").unwrap();
-        std::fs::write(at("two"), "b").unwrap();
-        std::os::unix::fs::symlink(at("one"), at("link")).unwrap();
-        let before = Print::of(&at("link"));
-        assert_eq!(Print::of(&at("link")), before);
-        // As a config map is changed: another link, renamed over the one before.
-        std::os::unix::fs::symlink(at("two"), at("next")).unwrap();
-        std::fs::rename(at("next"), at("link")).unwrap();
-        let after = Print::of(&at("link"));
-        assert_ne!(after, before);
-        // As an editor saves: another file, renamed over the one before.
-        std::fs::write(at("three"), "c").unwrap();
-        std::fs::rename(at("three"), at("two")).unwrap();
-        assert_ne!(Print::of(&at("link")), after);
-    }
+    report
 }

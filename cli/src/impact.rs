@@ -1,7 +1,7 @@
 //! `topowatch impact`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use crate::output;
 const MAX_NAMES: usize = 12;
 
 pub(crate) fn run(args: &ImpactArgs) -> Result<Exit> {
-    let model = read(&args.config)?;
+    let model = read(&args.config, &args.overlays)?;
     let graph = Graph::new(&model);
     let target = target(&model, &args.target)?;
     let impact = impact(&model, &graph, &target);
@@ -35,9 +35,9 @@ pub(crate) fn run(args: &ImpactArgs) -> Result<Exit> {
 }
 
 /// The model of a file, without its secrets; a broken file is said as `check` says it.
-pub(crate) fn read(file: &Path) -> Result<Model> {
-    load::load_without_secrets(file).map_err(|diagnostics| {
-        load::report(file, &diagnostics);
+pub(crate) fn read(file: &Path, overlays: &[PathBuf]) -> Result<Model> {
+    load::load_without_secrets(file, overlays).map_err(|report| {
+        report.print();
         fail(Exit::Red, format!("{} is broken", file.display()))
     })
 }

@@ -1,67 +1,58 @@
-//! A topology file from disk to model.
+//! A topology from disk to model: the one way in which every command reads it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use topology::diagnostic::{Diagnostic, MAX_REPORTED, Place, Severity};
+use topology::diagnostic::Severity;
 use topology::model::Model;
+use topology::{Environment, Reading};
 
 use crate::environment::{Around, Placeholders};
-use crate::output;
+use crate::report::Report;
 
-/// Reads and checks the file; what cannot even be read is a diagnostic like all others.
-pub(crate) fn load(file: &Path) -> Result<(Model, Vec<Diagnostic>), Vec<Diagnostic>> {
-    topology::read(&text(file)?, &probes::specs(), &Around::file(file))
+/// Reads and checks the file with its overlays; what cannot even be read is a diagnostic like all others. The
+/// report has the warnings, and the files that make the topology, also when it is broken.
+pub(crate) fn load(file: &Path, overlays: &[PathBuf]) -> Result<(Model, Report), Report> {
+    let around = Around::default();
+    let reading = read(file, overlays, &around);
+    let mut files: Vec<PathBuf> = reading.sources.iter().map(|source| PathBuf::from(&source.path)).collect();
+    files.extend(around.into_secrets());
+    answer(reading, files)
 }
 
 /// The same for a question about the file alone: a secret or variable that is missing here does not matter.
-pub(crate) fn load_without_secrets(file: &Path) -> Result<Model, Vec<Diagnostic>> {
-    let text = text(file)?;
-    let mut around = Placeholders::file(file);
+pub(crate) fn load_without_secrets(file: &Path, overlays: &[PathBuf]) -> Result<Model, Report> {
+    let mut around = Placeholders::default();
+    let mut best: Option<Report> = None;
     loop {
-        let diagnostics = match topology::read(&text, &probes::specs(), &around) {
+        let report = match answer(read(file, overlays, &around), Vec::new()) {
             Ok((model, _)) => return Ok(model),
-            Err(diagnostics) => diagnostics,
+            Err(report) => report,
         };
-        let wrong = diagnostics.iter().filter(|d| d.severity == Severity::Error);
-        let lines = wrong.filter_map(|d| text.lines().nth((d.place.line as usize).checked_sub(1)?));
-        if !around.try_others(lines) {
-            return Err(diagnostics);
+        let wrong = report.diagnostics.iter().filter(|d| d.severity == Severity::Error);
+        let lines = wrong.filter_map(|d| report.sources.get(d.place.file.0 as usize)?.line(d.place.line));
+        let changed = around.try_others(lines);
+        // A placeholder that does not fit where it stands is no mistake of the file.
+        let best_yet = match best.take() {
+            Some(before) if before.errors() <= report.errors() => before,
+            _ => report,
+        };
+        if !changed {
+            return Err(best_yet);
         }
+        best = Some(best_yet);
     }
 }
 
-fn text(file: &Path) -> Result<String, Vec<Diagnostic>> {
-    let at = |line, column, message: String, help: Option<&str>| {
-        vec![Diagnostic {
-            place: Place { line, column },
-            severity: Severity::Error,
-            message,
-            help: help.map(str::to_owned),
-        }]
-    };
-    let bytes = std::fs::read(file).map_err(|error| {
-        let help = (error.kind() == std::io::ErrorKind::NotFound)
-            .then_some("name the file: `topowatch check FILE`, `topowatch serve -c FILE`");
-        at(1, 1, format!("the file cannot be read: {error}"), help)
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = good.split(|b| *b == b'\n').count();
-        let column = good.iter().rev().take_while(|b| **b != b'\n').count() + 1;
-        at(line as u32, column as u32, "this is not UTF-8".to_owned(), Some("save the file as UTF-8"))
-    })
+fn read(file: &Path, overlays: &[PathBuf], environment: &dyn Environment) -> Reading {
+    let overlays: Vec<String> = overlays.iter().map(|path| path.display().to_string()).collect();
+    topology::read_files(&file.display().to_string(), &overlays, &probes::specs(), environment)
 }
 
-/// Prints diagnostics for a person; to standard error.
-pub(crate) fn report(file: &Path, diagnostics: &[Diagnostic]) {
-    let name = file.display().to_string();
-    for diagnostic in diagnostics.iter().take(MAX_REPORTED) {
-        output::note(&diagnostic.line(&name).to_string());
-        if let Some(help) = &diagnostic.help {
-            output::note(&format!("  help: {help}"));
-        }
-    }
-    if diagnostics.len() > MAX_REPORTED {
-        output::note(&format!("… and {} more", diagnostics.len() - MAX_REPORTED));
+fn answer(reading: Reading, files: Vec<PathBuf>) -> Result<(Model, Report), Report> {
+    let report =
+        Report { diagnostics: reading.diagnostics, sources: reading.sources, files, globs: reading.globs };
+    match reading.model {
+        Some(model) => Ok((model, report)),
+        None => Err(report),
     }
 }

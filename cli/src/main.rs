@@ -18,10 +18,13 @@ mod probe;
 mod record;
 mod reload;
 mod replay;
+mod report;
+mod schema;
 mod scrub;
 mod serve;
 mod spof;
 mod token;
+mod watched;
 mod why;
 
 use std::process::ExitCode;
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Impact(args) => impact::run(&args),
         Command::Spof(args) => spof::run(&args),
         Command::Probe(args) => runtime.block_on(probe::run(&args)),
+        Command::Schema(args) => schema::run(&args),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
     };
     // Blocking name lookups must not hold the exit up.

@@ -24,15 +24,15 @@ use crate::load;
 const PATIENCE: u32 = 4;
 
 pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
-    let (model, warnings) = match load::load(&args.config) {
+    let (model, report) = match load::load(&args.config, &args.overlays) {
         Ok(good) => good,
-        Err(diagnostics) => {
-            load::report(&args.config, &diagnostics);
+        Err(report) => {
+            report.print();
             return Err(fail(Exit::Red, format!("{} is broken; nothing was probed", args.config.display())));
         }
     };
     if !args.server.json {
-        load::report(&args.config, &warnings);
+        report.print();
     }
     let slowest =
         model.components.iter().flat_map(|c| &c.probes).map(|probe| probe.timeout).max().unwrap_or_default();

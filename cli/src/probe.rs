@@ -77,8 +77,8 @@ fn grants(kind: &str) -> Result<Exit> {
 }
 
 fn by_name(args: &ProbeArgs, target: &str) -> Result<(Model, NodeId)> {
-    let (model, _) = load::load(&args.config).map_err(|diagnostics| {
-        load::report(&args.config, &diagnostics);
+    let (model, _) = load::load(&args.config, &args.overlays).map_err(|report| {
+        report.print();
         fail(Exit::Red, format!("{} is broken; nothing was probed", args.config.display()))
     })?;
     let node = model.find(target).map_err(|candidates| {

@@ -1,16 +1,13 @@
 //! Findings quote what they find, and what they find may have come from `${env:…}` or `${file:…}`: on a page it is
 //! shown as it was written, not what it stands for.
 
-use std::path::{Path, PathBuf};
-
 use topology::Environment as _;
+use topology::diagnostic::Source;
 
 use crate::environment::Around;
 
 /// A shorter value is no secret, and stands in many words.
 const SHORTEST: usize = 4;
-/// Bytes that are looked through of each file.
-const MOST: usize = 4 << 20;
 
 /// What stands for what.
 pub(crate) struct Scrub {
@@ -20,8 +17,8 @@ pub(crate) struct Scrub {
 
 impl Scrub {
     /// All that `files` take from elsewhere.
-    pub(crate) fn of(files: &[PathBuf]) -> Self {
-        let mut values: Vec<(String, String)> = files.iter().flat_map(|file| taken(file)).collect();
+    pub(crate) fn of(files: &[Source]) -> Self {
+        let mut values: Vec<(String, String)> = files.iter().flat_map(taken).collect();
         values.retain(|(value, _)| value.len() >= SHORTEST);
         values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
         values.dedup();
@@ -40,17 +37,16 @@ impl Scrub {
     }
 }
 
-fn taken(file: &Path) -> Vec<(String, String)> {
-    let Ok(bytes) = std::fs::read(file) else { return Vec::new() };
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]);
-    let around = Around::file(file);
-    let pieces = text.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
+fn taken(file: &Source) -> Vec<(String, String)> {
+    let around = Around::default();
+    let pieces =
+        file.text.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
     pieces
         .filter_map(|inside| {
             let (kind, name) = inside.split_once(':')?;
             let value = match kind.trim() {
                 "env" => around.variable(name.trim())?,
-                "file" => around.file(name.trim()).ok()?.trim().to_owned(),
+                "file" => around.file(&file.beside(name.trim())).ok()?.trim().to_owned(),
                 _ => return None,
             };
             Some((value, format!("${{{inside}}}")))
@@ -67,9 +63,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("secret"), "hunter2hunter2\n").unwrap();
         std::fs::write(dir.path().join("short"), "on\n").unwrap();
-        let file = dir.path().join("t.yaml");
-        std::fs::write(&file, "a: ${file:secret}\nb: ${file:short}\nc: ${env:NO_SUCH}\nd: ${open").unwrap();
-        let scrub = Scrub::of(&[file]);
+        let path = dir.path().join("t.yaml").display().to_string();
+        let text = "a: ${file:secret}\nb: ${file:short}\nc: ${env:NO_SUCH}\nd: ${open".to_owned();
+        let scrub = Scrub::of(&[Source { path, text }]);
         assert_eq!(
             scrub.clean("`hunter2hunter2` is not `host:port`, and so on"),
             "`${file:secret}` is not `host:port`, and so on"

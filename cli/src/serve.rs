@@ -19,10 +19,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::args::ServeArgs;
 use crate::exit::{Exit, fail};
-use crate::follow::{self, Follower};
-use crate::load;
+use crate::follow::Follower;
 use crate::output;
 use crate::token;
+use crate::watched::Watched;
 
 /// Everything is down within this after SIGTERM.
 const SHUTDOWN: Duration = Duration::from_secs(4);
@@ -35,15 +35,15 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let token = token::token(args.token_file.as_deref())?;
     // From here on SIGHUP means a reload, not the end.
     let hangup = signal(SignalKind::hangup())?;
-    let prints = follow::prints(&args.config);
-    let (model, warnings) = match load::load(&args.config) {
+    let (watched, loaded) = Watched::load(&args.config, &args.overlays, &Watched::default());
+    let (model, report) = match loaded {
         Ok(good) => good,
-        Err(diagnostics) => {
-            load::report(&args.config, &diagnostics);
+        Err(report) => {
+            report.print();
             return Err(fail(Exit::Red, format!("{} is broken; nothing was started", args.config.display())));
         }
     };
-    load::report(&args.config, &warnings);
+    report.print();
     raise_file_limit(model.instances.len());
     let listener = listen(args.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
@@ -62,7 +62,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let (collector, boards) =
         Collector::new(model, Arc::new(prober), clock, collector::new_incident_id(), kept, Some(journal));
     let control = collector.control();
-    let (follower, reload) = Follower::new(args.config, prints, control.clone(), deliveries, hangup);
+    let (follower, reload) =
+        Follower::new(args.config, args.overlays, watched, control.clone(), deliveries, hangup);
     tasks.spawn(follower.run(shutdown.clone()));
     let collecting = tokio::spawn(collector.run(shutdown.clone()));
     if token.is_none() && !address.ip().is_loopback() {

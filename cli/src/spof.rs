@@ -13,7 +13,7 @@ use crate::impact::{consequences, read};
 use crate::output;
 
 pub(crate) fn run(args: &SpofArgs) -> Result<Exit> {
-    let model = read(&args.config)?;
+    let model = read(&args.config, &args.overlays)?;
     let graph = Graph::new(&model);
     let found = spof::find(&model, &graph);
     if args.json {

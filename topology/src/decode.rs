@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::diagnostic::{Diagnostics, Place, did_you_mean};
+use crate::diagnostic::{Diagnostics, Place, Source};
 use crate::kind::Unit;
 use crate::read::Environment;
 use crate::yaml::{Key, Node, Value};
@@ -11,30 +11,49 @@ use crate::yaml::{Key, Node, Value};
 pub(crate) struct Context<'a> {
     pub(crate) diagnostics: Diagnostics,
     pub(crate) environment: &'a dyn Environment,
+    /// The files read so far, by [`crate::diagnostic::FileId`].
+    pub(crate) sources: Vec<Source>,
+    /// Names whose entry could not be read and was reported: not to be called unknown on top of that.
+    pub(crate) lost: Vec<String>,
+    /// Bytes that came out of `${…}`.
+    interpolated: usize,
+    /// Nodes that templates and defaults were copied into.
+    copied: usize,
 }
+
+/// Bytes that `${…}` may bring in, over all files: passwords and addresses, not data.
+const MAX_INTERPOLATED: usize = 16 << 20;
+
+/// Values that templates and defaults may be copied into: 20,000 components of 50 values.
+const MAX_COPIED: usize = 1_000_000;
 
 /// The entries of a map, each to be taken once.
 pub(crate) struct Fields<'a> {
     pub(crate) place: Place,
     entries: &'a [(Key, Node)],
     known: Vec<&'static str>,
+    anchors: bool,
 }
 
 impl<'a> Fields<'a> {
-    /// The map's entries; a duplicate key is an error.
+    /// The map's entries.
     pub(crate) fn of(node: &'a Node, what: &str, cx: &mut Context<'_>) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
             cx.expected(node, &format!("{what} is a map"));
             return None;
         };
-        note_duplicates(entries, cx);
-        Some(Self { place: node.place, entries, known: Vec::new() })
+        Some(Self { place: node.place, entries, known: Vec::new(), anchors: false })
     }
 
     /// The value of `name`, if it is there; `name` is then a known key.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<&'a Node> {
         self.known.push(name);
         self.entries.iter().find(|(key, _)| key.name == name).map(|(_, value)| value)
+    }
+
+    /// Lets every key that begins with `x-` pass: a place for YAML anchors.
+    pub(crate) fn take_anchors(&mut self) {
+        self.anchors = true;
     }
 
     /// The place of the key `name`, else of the map.
@@ -45,27 +64,113 @@ impl<'a> Fields<'a> {
     /// Notes every key that nobody asked for.
     pub(crate) fn finish(self, what: &str, cx: &mut Context<'_>) {
         for (key, _) in self.entries {
-            if !self.known.contains(&key.name.as_str()) {
+            let passes = self.anchors && key.name.starts_with("x-");
+            if !passes && !self.known.contains(&key.name.as_str()) {
                 cx.unknown_word(key.place, &format!("unknown key in {what}"), &key.name, &self.known);
             }
         }
     }
 }
 
-/// Notes each key that stands twice.
+/// So many valid words are listed where none is near.
+const MAX_LISTED: usize = 60;
+
+/// A word of the file for a message: what is too long for a line is cut.
+pub(crate) fn shortened(word: &str) -> String {
+    const LONGEST: usize = 80;
+    match word.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", &word[..cut]),
+        None => word.to_owned(),
+    }
+}
+
+/// Notes each key that stands twice in a map, in the whole tree.
+pub(crate) fn note_all_duplicates(node: &Node, cx: &mut Context<'_>) {
+    match &node.value {
+        Value::Map(entries) => {
+            note_duplicates(entries, cx);
+            for (_, value) in entries {
+                note_all_duplicates(value, cx);
+            }
+        }
+        Value::List(items) => {
+            for item in items {
+                note_all_duplicates(item, cx);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Notes each key that stands twice in this map.
 pub(crate) fn note_duplicates(entries: &[(Key, Node)], cx: &mut Context<'_>) {
+    // Most maps are small, and comparing is cheaper than hashing then.
+    if entries.len() <= 8
+        && !entries
+            .iter()
+            .enumerate()
+            .any(|(i, (key, _))| entries[..i].iter().any(|(earlier, _)| earlier.name == key.name))
+    {
+        return;
+    }
     let mut seen = std::collections::HashMap::with_capacity(entries.len());
     for (key, _) in entries {
         if let Some(first) = seen.insert(key.name.as_str(), key.place) {
             let first: Place = first;
-            cx.diagnostics
-                .error(key.place, format!("`{}` stands twice in this map", key.name))
-                .help(format!("the first is in line {}; join the two or delete one", first.line));
+            let two = if first.file == key.place.file { "twice in this map" } else { "in two files" };
+            let help = format!("the first is in {}; join the two or delete one", cx.at(first, key.place));
+            cx.diagnostics.error(key.place, format!("`{}` stands {two}", key.name)).help(help);
         }
     }
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    pub(crate) fn new(environment: &'a dyn Environment) -> Self {
+        Self {
+            diagnostics: Diagnostics::default(),
+            environment,
+            sources: Vec::new(),
+            lost: Vec::new(),
+            interpolated: 0,
+            copied: 0,
+        }
+    }
+
+    /// A place in words, seen from another: `line 12`, or `teams/a.yaml, line 12`.
+    pub(crate) fn at(&self, place: Place, from: Place) -> String {
+        match self.sources.get(place.file.0 as usize) {
+            Some(source) if place.file != from.file => format!("{}, line {}", source.path, place.line),
+            _ => format!("line {}", place.line),
+        }
+    }
+
+    /// True when `node` may be copied once more; notes it when the copies become too many.
+    pub(crate) fn may_copy(&mut self, node: &Node, place: Place) -> bool {
+        let before = self.copied;
+        // Counting costs as well.
+        if before > MAX_COPIED {
+            return false;
+        }
+        self.copied = self.copied.saturating_add(node.size());
+        if self.copied > MAX_COPIED {
+            self.diagnostics
+                .error(place, format!("templates and defaults make more than {MAX_COPIED} values of this"))
+                .help("address ranges make many instances of one component");
+        }
+        self.copied <= MAX_COPIED
+    }
+
+    /// True when `name` was in the file, in an entry that could not be read.
+    pub(crate) fn is_lost(&self, name: &str) -> bool {
+        let of = |lost: &String| {
+            name.strip_prefix(lost.as_str()).is_some_and(|rest| {
+                rest.is_empty()
+                    || rest.strip_prefix('-').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+            })
+        };
+        self.lost.iter().any(of)
+    }
+
     /// Notes that something else was expected at `node`.
     pub(crate) fn expected(&mut self, node: &Node, what: &str) {
         let found = node.value.what();
@@ -74,14 +179,21 @@ impl Context<'_> {
 
     /// Notes a word that is none of `valid`, with the nearest one or the list.
     pub(crate) fn unknown_word(&mut self, place: Place, message: &str, word: &str, valid: &[&str]) {
-        let diagnostic = self.diagnostics.error(place, format!("{message}: `{word}`"));
-        if let Some(near) = did_you_mean(word, valid.iter().copied()) {
+        if self.diagnostics.are_many() {
+            self.diagnostics.error(place, format!("{message}: `{}`", shortened(word)));
+            return;
+        }
+        let near = self.diagnostics.suggest(word, valid.iter().copied());
+        let diagnostic = self.diagnostics.error(place, format!("{message}: `{}`", shortened(word)));
+        if let Some(near) = near {
             diagnostic.help(format!("did you mean `{near}`?"));
         } else if !valid.is_empty() {
             let mut sorted = valid.to_vec();
             sorted.sort_unstable();
             sorted.dedup();
-            diagnostic.help(format!("it takes {}", sorted.join(", ")));
+            let more = if sorted.len() > MAX_LISTED { ", …" } else { "" };
+            sorted.truncate(MAX_LISTED);
+            diagnostic.help(format!("it takes {}{more}", sorted.join(", ")));
         }
     }
 
@@ -119,7 +231,7 @@ impl Context<'_> {
                         format!("start topowatch with {name}=… in its environment, or use `${{file:PATH}}`"),
                     )
                 }),
-                Some(("file", path)) => self.environment.file(path).map_err(|why| {
+                Some(("file", path)) => self.environment.file(&self.beside(place, path)).map_err(|why| {
                     (
                         format!("the file `{path}` cannot be read: {why}"),
                         "the path is relative to the directory of this file".to_owned(),
@@ -131,7 +243,17 @@ impl Context<'_> {
                 )),
             };
             match looked_up {
-                Ok(value) => out.push_str(value.trim_end_matches(['\r', '\n'])),
+                Ok(value) if self.interpolated + value.len() > MAX_INTERPOLATED => {
+                    let message = format!("`${{…}}` brings in more than {} MiB", MAX_INTERPOLATED >> 20);
+                    self.diagnostics.error(place, message);
+                    return None;
+                }
+                Ok(value) => {
+                    self.interpolated += {
+                        out.push_str(value.trim_end_matches(['\r', '\n']));
+                        value.len()
+                    }
+                }
                 Err((message, help)) => {
                     self.diagnostics.error(place, message).help(help);
                     return None;
@@ -141,6 +263,12 @@ impl Context<'_> {
         }
         out.push_str(rest);
         Some(out)
+    }
+
+    /// `path` as written in the file of `place`, from that file's directory.
+    fn beside(&self, place: Place, path: &str) -> String {
+        let file = self.sources.get(place.file.0 as usize);
+        file.map_or_else(|| path.to_owned(), |file| file.beside(path))
     }
 
     /// A truth.
@@ -169,8 +297,9 @@ impl Context<'_> {
         match parse_duration(&text) {
             Some(duration) if !duration.is_zero() => Some(duration),
             _ => {
-                let diagnostic =
-                    self.diagnostics.error(node.place, format!("{what} is a duration, and `{text}` is none"));
+                let diagnostic = self
+                    .diagnostics
+                    .error(node.place, format!("{what} is a duration, and `{}` is none", shortened(&text)));
                 if text.parse::<f64>().is_ok() {
                     diagnostic.help(format!("the unit is missing: `{text}s` or `{text}ms`"));
                 } else {

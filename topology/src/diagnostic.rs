@@ -2,9 +2,15 @@
 
 use std::fmt;
 
-/// A place in a file, both counted from 1, columns in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// Which of the files that make a topology; the first one read is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub u16);
+
+/// A place in a file: line and column are counted from 1, columns in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
+    /// The file.
+    pub file: FileId,
     /// Line.
     pub line: u32,
     /// Column.
@@ -18,6 +24,27 @@ pub enum Severity {
     Error,
     /// It can, and something is probably not meant so.
     Warning,
+}
+
+/// A file as it was read, so that a place can be named and shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its path, as it was asked for.
+    pub path: String,
+    /// Its text; empty when it could not be read.
+    pub text: String,
+}
+
+impl Source {
+    /// A path as it stands in this file, from where the file itself was found.
+    pub fn beside(&self, path: &str) -> String {
+        crate::files::join(crate::files::directory(&self.path), path)
+    }
+
+    /// The line with this number, counted from 1.
+    pub fn line(&self, number: u32) -> Option<&str> {
+        self.text.lines().nth((number as usize).checked_sub(1)?)
+    }
 }
 
 impl Severity {
@@ -46,13 +73,32 @@ pub struct Diagnostic {
 /// At most this many are reported; then a count.
 pub const MAX_REPORTED: usize = 50;
 
-/// All mistakes of one file, collected while reading it.
+/// Past this many, no name is suggested any more: comparing names costs time, and nobody reads so far.
+const MAX_SUGGESTED: usize = 200;
+
+/// So many are kept; the file is broken enough by then.
+const MAX_KEPT: usize = 10_000;
+
+/// All mistakes of one topology, collected while reading it.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    /// Takes what comes when the list is full.
+    surplus: Option<Diagnostic>,
+    errors: usize,
 }
 
 impl Diagnostics {
+    /// True when there are so many that a suggestion helps nobody.
+    pub fn are_many(&self) -> bool {
+        self.list.len() > MAX_SUGGESTED
+    }
+
+    /// The name in `valid` that `wrong` was probably meant to be.
+    pub fn suggest<'a>(&self, wrong: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        if self.are_many() { None } else { did_you_mean(wrong, valid) }
+    }
+
     /// Notes an error.
     pub fn error(&mut self, place: Place, message: impl Into<String>) -> &mut Diagnostic {
         self.push(place, Severity::Error, message.into())
@@ -64,7 +110,18 @@ impl Diagnostics {
     }
 
     fn push(&mut self, place: Place, severity: Severity, message: String) -> &mut Diagnostic {
-        self.list.push(Diagnostic { place, severity, message, help: None });
+        let diagnostic = Diagnostic { place, severity, message, help: None };
+        self.errors += usize::from(severity == Severity::Error);
+        if self.list.len() >= MAX_KEPT {
+            // A late error must not be lost behind early warnings.
+            if severity == Severity::Error
+                && let Some(last) = self.list.last_mut()
+            {
+                last.severity = Severity::Error;
+            }
+            return self.surplus.insert(diagnostic);
+        }
+        self.list.push(diagnostic);
         let last = self.list.len() - 1;
         &mut self.list[last]
     }
@@ -76,12 +133,13 @@ impl Diagnostics {
 
     /// How many of them are errors, so far.
     pub fn errors(&self) -> usize {
-        self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+        self.errors
     }
 
     /// All of them, sorted by place.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.list.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.message.cmp(&b.message)));
+        // A template's mistake is found once for each of its users.
+        self.list.sort_by(|a, b| (a.place, &a.message, &a.help).cmp(&(b.place, &b.message, &b.help)));
         self.list.dedup();
         self.list
     }
@@ -109,9 +167,15 @@ impl Diagnostic {
 
 /// The name in `valid` that `wrong` was probably meant to be: at most a third of its letters differ.
 pub fn did_you_mean<'a>(wrong: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (wrong.chars().count() / 3).max(1);
+    let length = wrong.chars().count();
+    if length > 100 {
+        return None;
+    }
+    let limit = (length / 3).max(1);
     valid
         .into_iter()
+        // Every letter more or less is a difference: the costly comparison is for names of like length.
+        .filter(|name| name.chars().count().abs_diff(length) <= limit)
         .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
         .filter(|(distance, _)| *distance <= limit)
         .min()
@@ -132,8 +196,9 @@ mod tests {
     #[test]
     fn they_come_sorted_by_place() {
         let mut all = Diagnostics::default();
-        all.error(Place { line: 9, column: 1 }, "late");
-        all.warning(Place { line: 2, column: 5 }, "early").help("write less");
+        let at = |line, column| Place { file: FileId(0), line, column };
+        all.error(at(9, 1), "late");
+        all.warning(at(2, 5), "early").help("write less");
         let sorted = all.into_sorted();
         assert_eq!(sorted[0].line("t.yaml").to_string(), "t.yaml:2:5: warning: early");
         assert_eq!(sorted[0].help.as_deref(), Some("write less"));

@@ -8,20 +8,25 @@ pub mod case;
 mod decode;
 pub mod diagnostic;
 pub mod fault;
+mod files;
 pub mod graph;
 pub mod impact;
 pub mod kind;
 pub mod level;
+mod merge;
 pub mod model;
 pub mod normal;
 mod range;
 mod read;
 pub mod rollup;
+pub mod schema;
 pub mod spof;
+mod syntax;
 #[cfg(test)]
 mod testkit;
 pub mod text;
+mod tree;
 pub mod verdict;
 mod yaml;
 
-pub use read::{Environment, read};
+pub use read::{Environment, Glob, Reading, read, read_files};

@@ -49,7 +49,125 @@ pub struct Model {
     pub dependencies: Vec<Dependency>,
     /// Who is told of incidents.
     pub receivers: Vec<Receiver>,
+    /// The business curves, in file order.
+    pub curves: Vec<Curve>,
+    /// What is promised, in file order.
+    pub objectives: Vec<Objective>,
 }
+
+/// A business curve: orders a minute, payments, pickups.
+#[derive(Debug)]
+pub struct Curve {
+    /// Its name in the file.
+    pub name: String,
+    /// Its name for people.
+    pub title: Text,
+    /// What is counted: `orders/min`.
+    pub unit: Option<Text>,
+    /// Where its values come from.
+    pub source: CurveSource,
+    /// How often it is asked; for a pushed one, how often a value is due.
+    pub interval: Duration,
+    /// What it is drawn and judged against.
+    pub compare: Vec<Compare>,
+    /// Bad when it falls to this share of what it is compared with.
+    pub below: Option<Bounds>,
+    /// Bad when it rises to this share of what it is compared with.
+    pub above: Option<Bounds>,
+}
+
+/// The interval of a curve when the file names none.
+pub const DEFAULT_CURVE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Where a curve's values come from.
+#[derive(Debug)]
+pub enum CurveSource {
+    /// One SELECT that yields one number, with the account of the component's probe of that kind.
+    Sql {
+        /// Whose database.
+        component: ComponentId,
+        /// The probe of that component whose kind and account are used.
+        probe: Arc<Probe>,
+        /// Another database than the probe's.
+        database: Option<String>,
+        /// The SELECT.
+        query: String,
+    },
+    /// A query to the Prometheus HTTP API.
+    Prometheus {
+        /// The server's address; may carry an account.
+        url: SecretString,
+        /// `PromQL` that yields one number.
+        query: String,
+    },
+    /// A number in a JSON page.
+    Http {
+        /// The page; may carry a token.
+        url: SecretString,
+        /// Where in the page.
+        value: JsonPath,
+    },
+    /// Pushed to the API.
+    Push,
+}
+
+/// Where a number stands in a JSON text: `$.orders.per_minute`, `$.shops[0].count`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonPath {
+    /// From the outermost value inwards; empty for the whole text.
+    pub steps: Vec<JsonStep>,
+}
+
+/// One step of a [`JsonPath`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonStep {
+    /// Into an object.
+    Member(String),
+    /// Into an array, counted from 0.
+    Index(usize),
+}
+
+/// What a curve is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// The same time yesterday.
+    Yesterday,
+    /// The same time a week ago.
+    LastWeek,
+}
+
+impl Compare {
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Yesterday => "yesterday",
+            Self::LastWeek => "last_week",
+        }
+    }
+}
+
+/// When a curve is bad, as a share of what it is compared with: 0.5 is half.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    /// Yellow from here.
+    pub yellow: Option<f64>,
+    /// Red from here.
+    pub red: Option<f64>,
+}
+
+/// What is promised of a component.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// Of which.
+    pub component: ComponentId,
+    /// Share of the time in which it is not red, above 0 and below 1.
+    pub availability: f64,
+    /// Over how long.
+    pub window: Duration,
+}
+
+/// The window of an objective when the file names none.
+pub const DEFAULT_OBJECTIVE_WINDOW: Duration = Duration::from_hours(30 * 24);
 
 /// Somebody who is told of incidents.
 #[derive(Debug)]
@@ -100,6 +218,10 @@ pub struct Component {
     pub confirm: Confirm,
     /// Where to read what to do.
     pub runbook: Option<String>,
+    /// Components of one group stand together in their lane.
+    pub group: Option<String>,
+    /// A shorter title for where there is little room.
+    pub short: Option<Text>,
 }
 
 impl Component {

@@ -5,11 +5,20 @@ use crate::model::Address;
 /// One address text at most stands for this many instances.
 pub(crate) const MAX_EXPANSION: usize = 10_000;
 
+/// Bytes of one address text at most: a name of 253, a port, and ranges.
+const MAX_LENGTH: usize = 400;
+
 /// Expands `text` into addresses, in order; the last range counts fastest.
 ///
 /// A range is `[1-24]`, `[1,3,7-9]` or, with leading zeros kept, `[01-24]`. Brackets around an IPv6
 /// address (they hold a colon) are no range.
 pub(crate) fn expand(text: &str) -> Result<Vec<Address>, String> {
+    if text.len() > MAX_LENGTH {
+        return Err(format!(
+            "an address has at most {MAX_LENGTH} characters, and this one has {}",
+            text.len()
+        ));
+    }
     let mut texts = vec![String::new()];
     let mut rest = text;
     while let Some(open) = rest.find('[') {
@@ -64,6 +73,9 @@ fn numbers(inside: &str) -> Result<Vec<String>, String> {
 
 /// Reads `host:port` or `[ipv6]:port`.
 pub(crate) fn address(text: &str) -> Result<Address, String> {
+    if text.contains(['"', '\'']) {
+        return Err(format!("a quote is missing in front of `{text}`, or one too many behind it"));
+    }
     let wrong = || format!("`{text}` is not `host:port`");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let host = match host.strip_prefix('[') {
@@ -118,6 +130,7 @@ mod tests {
             ("10.0.0.1:99999", "not a port"),
             ("::1:80", "ambiguous"),
             ("a b:80", "not `host:port`"),
+            ("db:80\"", "a quote is missing"),
         ] {
             let error = expand(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

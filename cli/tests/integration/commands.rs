@@ -126,3 +126,101 @@ fn health_once_needs_no_server() {
     assert_eq!(levels, ["green", "red"]);
     assert_eq!(code(&run(&["health", "up", "--once", "-c", &file])), 0);
 }
+
+/// The mistakes of `bad/night.yaml`: a word that stands where the mistake is, and what is said.
+const NIGHT: [(&str, &str); 22] = [
+    ("3, timeout", "`3` is none"),
+    ("red_afer", "unknown key in `confirm`"),
+    ("red: 1s", "red is milder than yellow"),
+    ("\"10.0.0.[9-3]", "the range `[9-3]` is empty"),
+    ("miniap]", "depends on nothing"),
+    ("servise", "there is no template of this name"),
+    ("\"10.0.1.[1-9999999]", "more than 10000 instances"),
+    ("\"10.0.2.2\"", "is not `host:port`"),
+    ("order, {", "`order` depends on itself"),
+    ("sometimes", "unknown strength"),
+    ("\"Member", "this quote is not closed"),
+    ("mq:5672\"", "a quote is missing"),
+    ("- \"10.0.4.1", "this is not YAML"),
+    ("lots", "`yellow` of `messages` is a number"),
+    ("\"${file:no/such/file}\"", "cannot be read: there is no such file"),
+    ("runbook: https", "stands twice"),
+    ("[] }]", "`one_of` is an empty list"),
+    ("\"DELETE", "`query` is one SELECT"),
+    ("money", "has no source"),
+    ("orders: { availability", "an objective for nothing"),
+    ("100%", "`availability` lies between"),
+    ("alert: {}", "unknown key in topology.yaml"),
+];
+
+#[test]
+fn every_mistake_of_a_bad_night_has_its_line_and_column() {
+    let text = include_str!("bad/night.yaml");
+    let (dir, file) = write(text);
+    let output = topowatch().args(["check", "--json", &file]).output().unwrap();
+    assert_eq!(code(&output), 2);
+    let found: Vec<serde_json::Value> = serde_json::from_str(&stdout(&output)).unwrap();
+    for (word, says) in NIGHT {
+        let at = text.find(word).unwrap_or_else(|| panic!("{word} is not in the file"));
+        let line = text[..at].matches('\n').count() + 1;
+        let column = text[..at].rsplit('\n').next().unwrap().chars().count() + 1;
+        assert!(
+            found.iter().any(|one| {
+                (one["line"].as_u64(), one["column"].as_u64()) == (Some(line as u64), Some(column as u64))
+                    && one["message"].as_str().unwrap().contains(says)
+            }),
+            "{line}:{column} {says}: {found:#?}"
+        );
+    }
+    let output = topowatch().args(["check", &file]).output().unwrap();
+    let said = stderr(&output).replace(&dir.path().display().to_string(), "DIR");
+    assert!(!said.contains("hunter2"), "a password is repeated");
+    assert!(!said.contains('\u{1b}'), "colour without a terminal");
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn check_and_probe_take_overlays_and_includes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::create_dir(dir.path().join("teams")).unwrap();
+    std::fs::write(path("topology.yaml"), format!("include: [teams/*.yaml]\n{GOOD}")).unwrap();
+    std::fs::write(
+        path("teams/web.yaml"),
+        "components:\n  web: { instances: [\"127.0.0.1:2\"], probe: { http: { password: \"${file:secret}\" } }, depends_on: [db] }\n",
+    )
+    .unwrap();
+    std::fs::write(path("teams/secret"), "s3cret\n").unwrap();
+    std::fs::write(
+        path("prod.yaml"),
+        "components: { db: { instances: [\"127.0.0.1:[1-3]\"] }, web: null }\n",
+    )
+    .unwrap();
+    let main = path("topology.yaml");
+    let output = run(&["check", "-c", &main]);
+    let said = format!("{}{}", stdout(&output), stderr(&output));
+    // `http` has no password: the mistake stands in the included file.
+    assert!(said.contains("teams/web.yaml:2:55: error: unknown key in probe `http`: `password`"), "{said}");
+    std::fs::write(
+        path("teams/web.yaml"),
+        "components:\n  web: { instances: [\"127.0.0.1:2\"], probe: { redis: { password: \"${file:secret}\" } }, depends_on: [db] }\n",
+    )
+    .unwrap();
+    let output = run(&["check", "-c", &main]);
+    assert!(
+        stdout(&output).contains("(of 2 files) is good: 2 components, 2 instances, 1 dependencies"),
+        "{}",
+        stderr(&output)
+    );
+    let output = run(&["check", &main, "--overlay", &path("prod.yaml")]);
+    assert!(
+        stdout(&output).contains("(of 3 files) is good: 1 components, 3 instances, 0 dependencies"),
+        "{}",
+        stderr(&output)
+    );
+    let output = run(&["probe", "db-3", "-c", &main, "--overlay", &path("prod.yaml")]);
+    assert!(stdout(&output).contains("127.0.0.1:3"), "{}{}", stdout(&output), stderr(&output));
+    let output = run(&["check", "-c", &main, "--overlay", "none.yaml"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("none.yaml:1:1: error: the file cannot be read"), "{}", stderr(&output));
+}

@@ -131,7 +131,7 @@ fn a_broken_file_is_said_as_check_says_it() {
     let file = dir.path().join("t.yaml");
     std::fs::write(
         &file,
-        "components:\n  web: { instances: [\"${env:NO_SUCH}:1\"], probe: { tcp: {} }, depends_on: [wep] }\n",
+        "components:\n  web:\n    instances: [\"${env:NO_SUCH}:1\"]\n    probe: { tcp: {} }\n    depends_on: [wep]\n",
     )
     .unwrap();
     for command in [&["spof", "-c"][..], &["impact", "web", "-c"]] {

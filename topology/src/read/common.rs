@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::decode::{Context, Fields, note_duplicates};
+use crate::decode::{Context, Fields};
 use crate::model::{Confirm, Policy};
 use crate::text::Text;
 use crate::yaml::{Node, Value};
+
+/// Labels of one node, at most: each instance carries its own copy.
+const MAX_LABELS: usize = 64;
 
 /// The shortest interval: below it a monitor is a load test.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
@@ -105,7 +108,10 @@ pub(super) fn read_labels(node: &Node, cx: &mut Context<'_>) -> BTreeMap<String,
         cx.expected(node, "`labels` is a map of texts");
         return BTreeMap::new();
     };
-    note_duplicates(entries, cx);
+    if entries.len() > MAX_LABELS {
+        cx.diagnostics.error(node.place, format!("more than {MAX_LABELS} labels"));
+        return BTreeMap::new();
+    }
     entries
         .iter()
         .filter_map(|(key, value)| {

@@ -1,39 +1,57 @@
-//! The components: their instances, probes and dependencies.
+//! The components: what they are, and how they are probed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Reader;
 use super::common::{read_confirm, read_labels, read_policy, read_timing, read_title};
-use super::probe::read_probe;
-use super::{Reader, Wanted};
-use crate::decode::{Context, Fields, note_duplicates};
+use super::depends::Selection;
+use super::probe::{over_defaults, read_probe};
+use super::templates::Templates;
+use crate::decode::{Context, Fields, shortened};
 use crate::diagnostic::Place;
-use crate::model::{Component, ComponentId, Dependency, Instance, Policy, Probe, Strength, Tier};
-use crate::range;
+use crate::model::{Component, ComponentId, InstanceId, Policy, Probe, Tier};
 use crate::text::Text;
 use crate::yaml::{Node, Value};
 
-/// Instances in all, at most. One process watches thousands; this bounds a typing mistake.
-const MAX_INSTANCES: usize = 100_000;
-
 impl Reader<'_> {
     /// Gives `name` to a node; a name belongs to one node only.
-    fn claim(&mut self, name: &str, place: Place, cx: &mut Context<'_>) {
+    pub(super) fn claim(
+        &mut self,
+        name: &str,
+        place: Place,
+        instance: Option<InstanceId>,
+        cx: &mut Context<'_>,
+    ) {
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > 100 || !name.chars().all(plain) {
             cx.diagnostics
-                .error(place, format!("`{name}` cannot be a name"))
+                .error(place, format!("`{}` cannot be a name", shortened(name)))
                 .help("names have letters, digits, `-`, `_` and `.`, at most 100");
         }
-        if let Some(first) = self.names.insert(name.to_owned(), place) {
-            cx.diagnostics
-                .error(place, format!("two nodes are named `{name}`"))
-                .help(format!("the first is in line {}; give one of them another `name`", first.line));
+        if let Some((first, _)) = self.names.insert(name.to_owned(), (place, instance)) {
+            let help = format!("the first is in {}; give one of them another `name`", cx.at(first, place));
+            cx.diagnostics.error(place, format!("two nodes are named `{}`", shortened(name))).help(help);
         }
     }
 
-    pub(super) fn component(&mut self, name: &str, place: Place, node: &Node, cx: &mut Context<'_>) {
+    /// The instance of this name.
+    pub(super) fn instance_named(&self, name: &str) -> Option<InstanceId> {
+        self.names.get(name).and_then(|(_, instance)| *instance)
+    }
+
+    /// Reads a component. One that is not `whole`, because its template is not known, is not blamed for what it
+    /// lacks.
+    pub(super) fn component(
+        &mut self,
+        name: &str,
+        place: Place,
+        node: &Node,
+        whole: bool,
+        cx: &mut Context<'_>,
+    ) {
         let id = ComponentId(self.components.len() as u32);
         // The component keeps its place in the list even when half of it is wrong, so that what depends
         // on it is not reported as depending on nothing.
@@ -46,12 +64,21 @@ impl Reader<'_> {
             probes: Vec::new(),
             confirm: self.defaults.confirm,
             runbook: None,
+            group: None,
+            short: None,
         };
-        if !self.components.iter().any(|other| other.name == name) {
-            self.claim(name, place, cx);
+        if self.ids.contains_key(name) {
+            // That the name stands twice is said already; the names of its instances would only repeat it.
+            self.alone().component(name, place, node, whole, cx);
+            return;
         }
+        self.claim(name, place, None, cx);
+        self.ids.insert(name.to_owned(), id);
+        self.flawed.push(!whole);
         let what = format!("component `{name}`");
         if let Some(mut fields) = Fields::of(node, &what, cx) {
+            // Filled in by now, and still a key that can be written.
+            fields.take("like");
             if let Some(title) = fields.take("title").and_then(|node| read_title(node, cx)) {
                 component.title = title;
             }
@@ -60,6 +87,10 @@ impl Reader<'_> {
                 component.policy = policy;
             }
             component.runbook = fields.take("runbook").and_then(|node| cx.text(node, "`runbook`"));
+            component.group = fields.take("group").and_then(|node| cx.text(node, "`group`"));
+            component.short = fields.take("short").and_then(|node| read_title(node, cx));
+            let own_timing: Vec<&str> =
+                ["interval", "timeout"].into_iter().filter(|name| node.get(name).is_some()).collect();
             let (mut interval, mut timeout) = (self.defaults.interval, self.defaults.timeout);
             read_timing(&mut fields, &mut interval, &mut timeout, cx);
             read_confirm(&mut fields, &mut component.confirm, cx);
@@ -67,7 +98,9 @@ impl Reader<'_> {
             let start = self.instances.len() as u32;
             match fields.take("instances") {
                 Some(node) => self.instances(id, name, node, &labels, cx),
+                None if !whole => {}
                 None => {
+                    self.flawed[id.index()] = true;
                     cx.diagnostics
                         .error(place, format!("{what} has no `instances`"))
                         .help("write `instances: [\"10.0.0.[1-3]:8080\"]`");
@@ -76,9 +109,13 @@ impl Reader<'_> {
             component.instances = start..self.instances.len() as u32;
             match fields.take("probe") {
                 Some(node) => {
-                    component.probes =
-                        self.probes(node, interval, timeout, cx).into_iter().map(Arc::new).collect();
+                    component.probes = self
+                        .probes(node, (interval, timeout), &own_timing, cx)
+                        .into_iter()
+                        .map(Arc::new)
+                        .collect();
                 }
+                None if !whole => {}
                 None => {
                     cx.diagnostics
                         .error(place, format!("{what} has no `probe`"))
@@ -86,88 +123,54 @@ impl Reader<'_> {
                 }
             }
             if let Some(node) = fields.take("depends_on") {
-                self.depends_on(id, node, cx);
+                self.depends_on(id, &Selection::All, node, cx);
             }
-            fields.finish(&what, cx);
+            fields.finish("a component", cx);
         }
         self.components.push(component);
     }
 
+    /// Reads every template as a component of its own, so that one nobody uses yet is right too. What its users
+    /// were told already is not told twice.
+    pub(super) fn check_templates(&self, templates: Templates, cx: &mut Context<'_>) {
+        for (key, node) in templates.finish(cx) {
+            self.alone().component("template", key.place, &node, false, cx);
+        }
+    }
+
+    /// A reader whose findings count and whose components do not.
+    fn alone(&self) -> Self {
+        Self {
+            kinds: self.kinds,
+            defaults: Rc::clone(&self.defaults),
+            tiers: Vec::new(),
+            tier_ids: self.tier_ids.clone(),
+            components: Vec::new(),
+            flawed: Vec::new(),
+            instances: Vec::new(),
+            names: HashMap::new(),
+            ids: HashMap::new(),
+            wanted: Vec::new(),
+        }
+    }
+
     fn tier(&mut self, node: &Node, cx: &mut Context<'_>) -> Option<usize> {
         let name = cx.text(node, "`tier`")?;
-        if let Some(found) = self.tiers.iter().position(|tier| tier.name == name) {
-            return Some(found);
+        if let Some(found) = self.tier_ids.get(&name) {
+            return Some(*found);
         }
+        self.tier_ids.insert(name.clone(), self.tiers.len());
         self.tiers.push(Tier { title: Text::same(name.clone()), name });
         Some(self.tiers.len() - 1)
     }
 
-    fn instances(
-        &mut self,
-        component: ComponentId,
-        component_name: &str,
+    fn probes(
+        &self,
         node: &Node,
-        labels: &BTreeMap<String, String>,
+        (interval, timeout): (Duration, Duration),
+        own_timing: &[&str],
         cx: &mut Context<'_>,
-    ) {
-        let Value::List(items) = &node.value else {
-            cx.expected(node, "`instances` is a list of addresses");
-            return;
-        };
-        if items.is_empty() {
-            cx.diagnostics.error(node.place, "`instances` is an empty list");
-        }
-        // Names count through the whole component, also past instances that carry their own.
-        let mut number = 0;
-        for item in items {
-            let mut labels = labels.clone();
-            let mut own_name = None;
-            let address = if let Value::Map(_) = item.value {
-                let Some(mut fields) = Fields::of(item, "an instance", cx) else { continue };
-                own_name = fields
-                    .take("name")
-                    .and_then(|node| cx.text(node, "`name`").map(|name| (name, node.place)));
-                if let Some(node) = fields.take("labels") {
-                    labels.extend(read_labels(node, cx));
-                }
-                let address = fields.take("address");
-                if address.is_none() {
-                    cx.diagnostics.error(item.place, "an instance needs an `address`");
-                }
-                fields.finish("an instance", cx);
-                address
-            } else {
-                Some(item)
-            };
-            let addresses = address.and_then(|node| {
-                let text = cx.text(node, "an address")?;
-                range::expand(&text).map_err(|message| cx.diagnostics.error(node.place, message)).ok()
-            });
-            let Some(addresses) = addresses else {
-                if let Some((name, place)) = &own_name {
-                    self.claim(name, *place, cx);
-                }
-                continue;
-            };
-            if self.instances.len() + addresses.len() > MAX_INSTANCES {
-                cx.diagnostics.error(item.place, format!("more than {MAX_INSTANCES} instances in all"));
-                continue;
-            }
-            let several = addresses.len() > 1;
-            for (i, address) in addresses.into_iter().enumerate() {
-                number += 1;
-                let (name, place) = match &own_name {
-                    Some((name, place)) if several => (format!("{name}-{}", i + 1), *place),
-                    Some((name, place)) => (name.clone(), *place),
-                    None => (format!("{component_name}-{number}"), item.place),
-                };
-                self.claim(&name, place, cx);
-                self.instances.push(Instance { name, component, address, labels: labels.clone() });
-            }
-        }
-    }
-
-    fn probes(&self, node: &Node, interval: Duration, timeout: Duration, cx: &mut Context<'_>) -> Vec<Probe> {
+    ) -> Vec<Probe> {
         let entries = match &node.value {
             Value::Map(entries) if !entries.is_empty() => entries,
             Value::Text(word) => {
@@ -183,7 +186,6 @@ impl Reader<'_> {
                 return Vec::new();
             }
         };
-        note_duplicates(entries, cx);
         let names: Vec<&str> = self.kinds.iter().map(|kind| kind.name).collect();
         entries
             .iter()
@@ -192,93 +194,9 @@ impl Reader<'_> {
                     cx.unknown_word(key.place, "unknown probe kind", &key.name, &names);
                     return None;
                 };
-                read_probe(kind, options, interval, timeout, cx)
+                let merged = over_defaults(options, self.defaults.probes.get(kind.name), own_timing, cx);
+                read_probe(kind, merged.as_ref().unwrap_or(options), interval, timeout, cx)
             })
             .collect()
-    }
-
-    fn depends_on(&mut self, from: ComponentId, node: &Node, cx: &mut Context<'_>) {
-        const STRENGTHS: [&str; 3] = ["required", "optional", "async"];
-        let Value::List(items) = &node.value else {
-            cx.expected(node, "`depends_on` is a list of components");
-            return;
-        };
-        for item in items {
-            let (to, strength, place) = if let Value::Map(_) = item.value {
-                let Some(mut fields) = Fields::of(item, "a dependency", cx) else { continue };
-                let on = fields.take("on");
-                let strength = fields.take("strength").and_then(|node| {
-                    let word = cx.text(node, "`strength`")?;
-                    let found = match word.as_str() {
-                        "required" => Some(Strength::Required),
-                        "optional" => Some(Strength::Optional),
-                        "async" => Some(Strength::Async),
-                        _ => None,
-                    };
-                    if found.is_none() {
-                        cx.unknown_word(node.place, "unknown strength", &word, &STRENGTHS);
-                    }
-                    found
-                });
-                if on.is_none() {
-                    cx.diagnostics
-                        .error(item.place, "a dependency needs `on`")
-                        .help("write `{ on: order-mq, strength: async }`");
-                }
-                fields.finish("a dependency", cx);
-                let Some(on) = on else { continue };
-                (cx.text(on, "`on`"), strength.unwrap_or(Strength::Required), on.place)
-            } else {
-                (cx.text(item, "a dependency"), Strength::Required, item.place)
-            };
-            let Some(to) = to else { continue };
-            self.wanted.push(Wanted { from, to, place, strength });
-        }
-    }
-
-    /// Every dependency with its target, now that all components are known.
-    pub(super) fn resolve(&mut self, cx: &mut Context<'_>) -> Vec<Dependency> {
-        let ids: HashMap<&str, ComponentId> = self
-            .components
-            .iter()
-            .enumerate()
-            .map(|(i, c)| (c.name.as_str(), ComponentId(i as u32)))
-            .collect();
-        let mut names: Vec<&str> = ids.keys().copied().collect();
-        names.sort_unstable();
-        let mut seen = HashMap::new();
-        let mut dependencies = Vec::new();
-        for wanted in std::mem::take(&mut self.wanted) {
-            let from_name = &self.components[wanted.from.index()].name;
-            let Some(&to) = ids.get(wanted.to.as_str()) else {
-                cx.unknown_word(
-                    wanted.place,
-                    &format!("`{from_name}` depends on nothing"),
-                    &wanted.to,
-                    &names,
-                );
-                continue;
-            };
-            if to == wanted.from {
-                cx.diagnostics.error(wanted.place, format!("`{from_name}` depends on itself"));
-                continue;
-            }
-            if let Some(first) = seen.insert((wanted.from, to), wanted.place) {
-                let first: Place = first;
-                cx.diagnostics
-                    .error(wanted.place, format!("`{from_name}` depends on `{}` twice", wanted.to))
-                    .help(format!("the first is in line {}", first.line));
-                continue;
-            }
-            dependencies.push(Dependency {
-                from: wanted.from,
-                to,
-                strength: wanted.strength,
-                from_part: Vec::new(),
-                to_part: Vec::new(),
-                one_of: None,
-            });
-        }
-        dependencies
     }
 }

@@ -1,16 +1,38 @@
 //! One probe of a component, by the table of its kind.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::common::read_timing;
-use crate::decode::{Context, Fields, note_duplicates};
+use crate::decode::{Context, Fields};
 use crate::kind::{KindSpec, LabelledSpec, OptionForm, OptionSpec, SignalSpec, Unit};
+use crate::merge;
 use crate::model::{OptionValue, Options, Probe, Threshold};
 use crate::yaml::{Node, Value};
 
 pub(super) fn read_probe(
+    kind: &'static KindSpec,
+    node: &Node,
+    interval: Duration,
+    timeout: Duration,
+    cx: &mut Context<'_>,
+) -> Option<Probe> {
+    let mistakes = cx.diagnostics.errors();
+    let probe = read_parts(kind, node, interval, timeout, cx)?;
+    // What could not be read is missing only because of its own mistake.
+    if cx.diagnostics.errors() == mistakes
+        && let Some(wrong) = kind.wrong.and_then(|check| check(&probe))
+    {
+        cx.diagnostics.error(node.place, format!("probe `{}`: {wrong}", kind.name));
+        return None;
+    }
+    Some(probe)
+}
+
+/// A probe that need not be complete.
+fn read_parts(
     kind: &'static KindSpec,
     node: &Node,
     mut interval: Duration,
@@ -18,8 +40,7 @@ pub(super) fn read_probe(
     cx: &mut Context<'_>,
 ) -> Option<Probe> {
     let what = format!("probe `{}`", kind.name);
-    let mistakes = cx.diagnostics.errors();
-    let empty = Node { place: node.place, value: Value::Map(Vec::new()) };
+    let empty = Node::empty(node.place);
     let node = if matches!(node.value, Value::Null) { &empty } else { node };
     let mut fields = Fields::of(node, &what, cx)?;
     read_timing(&mut fields, &mut interval, &mut timeout, cx);
@@ -35,17 +56,8 @@ pub(super) fn read_probe(
     {
         read_labelled(group, node, &mut labels, &mut entries, &mut thresholds, cx);
     }
-    let place = fields.place;
     fields.finish(&what, cx);
-    let probe = Probe { kind, interval, timeout, options, thresholds, labels, entries };
-    // What could not be read is missing only because of its own mistake.
-    if cx.diagnostics.errors() == mistakes
-        && let Some(wrong) = kind.wrong.and_then(|check| check(&probe))
-    {
-        cx.diagnostics.error(place, format!("{what}: {wrong}"));
-        return None;
-    }
-    Some(probe)
+    Some(Probe { kind, interval, timeout, options, thresholds, labels, entries })
 }
 
 /// The options of a table, defaults filled in.
@@ -73,6 +85,55 @@ fn read_options(specs: &'static [OptionSpec], fields: &mut Fields<'_>, cx: &mut 
     options
 }
 
+/// Reads `defaults: { probe: { http: {...} } }`. Each kind is read as a probe, so that a mistake is found here.
+pub(super) fn read_defaults(
+    node: &Node,
+    kinds: &[&'static KindSpec],
+    (interval, timeout): (Duration, Duration),
+    cx: &mut Context<'_>,
+) -> HashMap<&'static str, Node> {
+    let Value::Map(entries) = &node.value else {
+        cx.expected(
+            node,
+            "`probe` is a map from a kind to its options, such as `{ http: { path: /health } }`",
+        );
+        return HashMap::new();
+    };
+    let mut defaults = HashMap::new();
+    for (key, options) in entries {
+        let Some(kind) = kinds.iter().find(|kind| kind.name == key.name) else {
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+            cx.unknown_word(key.place, "unknown probe kind", &key.name, &names);
+            continue;
+        };
+        // A default may leave out what every probe says itself.
+        if read_parts(kind, options, interval, timeout, cx).is_some() {
+            defaults.insert(kind.name, options.clone());
+        }
+    }
+    defaults
+}
+
+/// A probe's options over the defaults of its kind; none when it says everything itself.
+pub(super) fn over_defaults(
+    options: &Node,
+    defaults: Option<&Node>,
+    own_timing: &[&str],
+    cx: &mut Context<'_>,
+) -> Option<Node> {
+    let defaults = defaults.filter(|defaults| cx.may_copy(defaults, options.place))?;
+    let mut merged = defaults.clone();
+    merged.place = options.place;
+    // What the component says of its timing is nearer than what holds for all probes of a kind.
+    for name in own_timing {
+        merged.remove(name);
+    }
+    if !matches!(options.value, Value::Null) {
+        merge::over(&mut merged, options.clone());
+    }
+    Some(merged)
+}
+
 pub(super) fn read_labelled(
     group: &LabelledSpec,
     node: &Node,
@@ -85,10 +146,9 @@ pub(super) fn read_labelled(
         cx.expected(node, &format!("`{}` is a map from a name to its settings", group.key));
         return;
     };
-    note_duplicates(entries, cx);
     for (key, node) in entries {
         let what = format!("`{}`", key.name);
-        let empty = Node { place: node.place, value: Value::Map(Vec::new()) };
+        let empty = Node::empty(node.place);
         let node = if matches!(node.value, Value::Null) { &empty } else { node };
         let Some(mut fields) = Fields::of(node, &what, cx) else { continue };
         labels.push(key.name.clone());
@@ -158,7 +218,6 @@ pub(super) fn read_option(
                 cx.expected(node, &format!("{what} is a map"));
                 return None;
             };
-            note_duplicates(entries, cx);
             let read = entries
                 .iter()
                 .map(|(key, node)| {

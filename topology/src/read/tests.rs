@@ -133,7 +133,10 @@ fn a_node_is_found_by_its_name_or_a_prefix_of_one() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(2000),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn one_changed_byte_never_panics(at in any::<prop::sample::Index>(), byte in any::<u8>()) {

@@ -8,10 +8,7 @@ use topology::kind::{KindSpec, OptionForm, OptionSpec};
 
 static HTTP: KindSpec = KindSpec {
     name: "http",
-    summary: "",
     options: &[OptionSpec { name: "path", form: OptionForm::Path, default: Some("/"), help: "" }],
-    signals: &[],
-    labelled: None,
     exercises_dependencies: true,
     ..KindSpec::EMPTY
 };

@@ -85,6 +85,7 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// Takes what comes when the list is full.
     surplus: Option<Diagnostic>,
+    errors: usize,
 }
 
 impl Diagnostics {
@@ -110,6 +111,7 @@ impl Diagnostics {
 
     fn push(&mut self, place: Place, severity: Severity, message: String) -> &mut Diagnostic {
         let diagnostic = Diagnostic { place, severity, message, help: None };
+        self.errors += usize::from(severity == Severity::Error);
         if self.list.len() >= MAX_KEPT {
             // A late error must not be lost behind early warnings.
             if severity == Severity::Error
@@ -131,7 +133,7 @@ impl Diagnostics {
 
     /// How many of them are errors, so far.
     pub fn errors(&self) -> usize {
-        self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+        self.errors
     }
 
     /// All of them, sorted by place.

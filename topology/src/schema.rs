@@ -98,35 +98,6 @@ fn quantity(unit: Unit) -> Value {
     }
 }
 
-fn option(form: OptionForm) -> Value {
-    match form {
-        OptionForm::Text | OptionForm::Secret | OptionForm::Checked(_) | OptionForm::Scalar => text(),
-        OptionForm::Path => matching(r"^/\S*$|\$\{"),
-        OptionForm::Truth => json!({ "type": "boolean" }),
-        OptionForm::Count => count(0),
-        OptionForm::Number => json!({ "anyOf": [{ "type": "number" }, matching(REFERENCE)] }),
-        OptionForm::Bytes => number_or(BYTES),
-        OptionForm::Duration => matching(DURATION),
-        OptionForm::List(form) => one_or_list(&option(*form)),
-        OptionForm::Map(_, form) => json!({ "type": "object", "additionalProperties": option(*form) }),
-        OptionForm::Record(specs) => record(specs),
-        OptionForm::Either(short, specs) => json!({ "anyOf": [option(*short), record(specs)] }),
-        OptionForm::Word(list) => {
-            // `on` and `off` are truths to some YAML readers.
-            let mut all: Vec<Value> = list.iter().map(|word| json!(word)).collect();
-            all.extend(list.contains(&"on").then_some(json!(true)));
-            all.extend(list.contains(&"off").then_some(json!(false)));
-            json!({ "anyOf": [{ "enum": all }, matching(REFERENCE)] })
-        }
-    }
-}
-
-/// A map with these keys.
-fn record(specs: &[OptionSpec]) -> Value {
-    let properties = specs.iter().map(|spec| (spec.name, described(option(spec.form), spec.help))).collect();
-    object(properties, &[])
-}
-
 /// When the signal is bad by default, in words.
 fn defaults_of(spec: &SignalSpec) -> String {
     let direction = match spec.bad {
@@ -189,6 +160,54 @@ impl Maker<'_> {
         ]
     }
 
+    /// What may be written for an option.
+    fn option(self, form: OptionForm) -> Value {
+        match form {
+            // Its little language is checked by the reader.
+            OptionForm::Text | OptionForm::Secret | OptionForm::Checked(_) | OptionForm::Scalar => text(),
+            OptionForm::Path => matching(r"^/\S*$|\$\{"),
+            OptionForm::Truth => json!({ "type": "boolean" }),
+            OptionForm::Count => count(0),
+            OptionForm::Number => {
+                json!({ "anyOf": [{ "type": "number" }, matching(r"^\s*[-+0-9.eE]+\s*$|\$\{")] })
+            }
+            OptionForm::Bytes => number_or(BYTES),
+            OptionForm::Duration => matching(DURATION),
+            OptionForm::Word(list) => {
+                // `on` and `off` are truths to some YAML readers.
+                let mut all: Vec<Value> = list.iter().map(|word| json!(word)).collect();
+                all.extend(list.contains(&"on").then_some(json!(true)));
+                all.extend(list.contains(&"off").then_some(json!(false)));
+                json!({ "anyOf": [{ "enum": all }, matching(REFERENCE)] })
+            }
+            OptionForm::List(element) => {
+                let element = self.option(*element);
+                json!({ "anyOf": [element, { "type": "array", "items": element }] })
+            }
+            OptionForm::Map(_, element) => {
+                json!({ "type": "object", "additionalProperties": self.value_of(*element) })
+            }
+            OptionForm::Record(specs) => object(self.options(specs), &[]),
+            OptionForm::Either(short, specs) => {
+                json!({ "anyOf": [self.option(*short), object(self.options(specs), &[])] })
+            }
+        }
+    }
+
+    /// The same; in a patch also `null`.
+    fn value_of(self, form: OptionForm) -> Value {
+        let value = self.option(form);
+        if self.patch { json!({ "anyOf": [value, { "type": "null" }] }) } else { value }
+    }
+
+    fn options(self, specs: &'static [OptionSpec]) -> Vec<(&'static str, Value)> {
+        let one = |spec: &OptionSpec| {
+            let default = spec.default.map(|default| format!(" Default: {default}.")).unwrap_or_default();
+            (spec.name, self.value(self.option(spec.form), &format!("{}{default}", spec.help)))
+        };
+        specs.iter().map(one).collect()
+    }
+
     fn threshold(self, spec: &SignalSpec) -> Value {
         let mut both = object(
             vec![
@@ -203,21 +222,14 @@ impl Maker<'_> {
 
     fn probe(self, kind: &KindSpec) -> Value {
         let mut properties: Vec<(&str, Value)> = self.timing().into_iter().take(2).collect();
-        for spec in kind.options {
-            let default = spec.default.map(|default| format!(" Default: {default}.")).unwrap_or_default();
-            properties.push((spec.name, self.value(option(spec.form), &format!("{}{default}", spec.help))));
-        }
+        properties.extend(self.options(kind.options));
         for spec in kind.signals {
             properties.push((spec.key, self.threshold(spec)));
         }
         if let Some(group) = kind.labelled {
-            let mut keys: Vec<(&str, Value)> = group
-                .options
-                .iter()
-                .map(|spec| (spec.name, self.value(option(spec.form), spec.help)))
-                .collect();
-            keys.extend(group.signals.iter().map(|spec| (spec.key, self.threshold(spec))));
-            let each = json!({ "anyOf": [object(keys, &[]), { "type": "null" }] });
+            let mut entry = self.options(group.options);
+            entry.extend(group.signals.iter().map(|spec| (spec.key, self.threshold(spec))));
+            let each = json!({ "anyOf": [object(entry, &[]), { "type": "null" }] });
             let all = json!({ "type": "object", "additionalProperties": each });
             properties.push((group.key, self.value(all, "By name; each with its own thresholds.")));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::common::read_timing;
-use crate::decode::{Context, Fields, note_duplicates};
+use crate::decode::{Context, Fields};
 use crate::kind::{KindSpec, LabelledSpec, OptionForm, OptionSpec, SignalSpec, Unit};
 use crate::merge;
 use crate::model::{OptionValue, Options, Probe, Threshold};
@@ -15,12 +15,31 @@ use crate::yaml::{Node, Value};
 pub(super) fn read_probe(
     kind: &'static KindSpec,
     node: &Node,
+    interval: Duration,
+    timeout: Duration,
+    cx: &mut Context<'_>,
+) -> Option<Probe> {
+    let mistakes = cx.diagnostics.errors();
+    let probe = read_parts(kind, node, interval, timeout, cx)?;
+    // What could not be read is missing only because of its own mistake.
+    if cx.diagnostics.errors() == mistakes
+        && let Some(wrong) = kind.wrong.and_then(|check| check(&probe))
+    {
+        cx.diagnostics.error(node.place, format!("probe `{}`: {wrong}", kind.name));
+        return None;
+    }
+    Some(probe)
+}
+
+/// A probe that need not be complete.
+fn read_parts(
+    kind: &'static KindSpec,
+    node: &Node,
     mut interval: Duration,
     mut timeout: Duration,
     cx: &mut Context<'_>,
 ) -> Option<Probe> {
     let what = format!("probe `{}`", kind.name);
-    let mistakes = cx.diagnostics.errors();
     let empty = Node::empty(node.place);
     let node = if matches!(node.value, Value::Null) { &empty } else { node };
     let mut fields = Fields::of(node, &what, cx)?;
@@ -37,17 +56,8 @@ pub(super) fn read_probe(
     {
         read_labelled(group, node, &mut labels, &mut entries, &mut thresholds, cx);
     }
-    let place = fields.place;
     fields.finish(&what, cx);
-    let probe = Probe { kind, interval, timeout, options, thresholds, labels, entries };
-    // What could not be read is missing only because of its own mistake.
-    if cx.diagnostics.errors() == mistakes
-        && let Some(wrong) = kind.wrong.and_then(|check| check(&probe))
-    {
-        cx.diagnostics.error(place, format!("{what}: {wrong}"));
-        return None;
-    }
-    Some(probe)
+    Some(Probe { kind, interval, timeout, options, thresholds, labels, entries })
 }
 
 /// The options of a table, defaults filled in.
@@ -96,7 +106,8 @@ pub(super) fn read_defaults(
             cx.unknown_word(key.place, "unknown probe kind", &key.name, &names);
             continue;
         };
-        if read_probe(kind, options, interval, timeout, cx).is_some() {
+        // A default may leave out what every probe says itself.
+        if read_parts(kind, options, interval, timeout, cx).is_some() {
             defaults.insert(kind.name, options.clone());
         }
     }
@@ -207,7 +218,6 @@ pub(super) fn read_option(
                 cx.expected(node, &format!("{what} is a map"));
                 return None;
             };
-            note_duplicates(entries, cx);
             let read = entries
                 .iter()
                 .map(|(key, node)| {

@@ -36,9 +36,15 @@ pub(crate) enum Command {
         /// The first of 100 ports, or `auto` for the first free block
         #[arg(long, default_value_t = BasePortArg(BasePort::At(DEFAULT_BASE_PORT)), value_name = "PORT|auto")]
         base_port: BasePortArg,
-        /// How often each store's POS asks for new orders. Once a minute in the story; a demo is in a hurry
-        #[arg(long, default_value = "5s", value_name = "TIME")]
+        /// How often each store's POS asks for new orders, whether push tells it of any or not
+        #[arg(long, default_value = "60s", value_name = "TIME")]
         poll: Time,
+        /// Requests a second that the gateways let in, all together; what comes on top gets 429 at once
+        #[arg(long, default_value = "2000", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        rate_limit: u32,
+        /// A syslog receiver (UDP) for the access log in JSON, besides its file
+        #[arg(long, value_name = "IP:PORT")]
+        access_log_to: Option<std::net::SocketAddr>,
         /// Print the state as JSON instead of progress and a table
         #[arg(long)]
         json: bool,
@@ -53,6 +59,39 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// More or fewer instances of a component while it works; nothing is refused meanwhile
+    Scale {
+        /// miniapp-server, one of the seven services, or a kept VM group such as coupon-service-vm
+        component: String,
+        count: u8,
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Move a service's traffic to its kept VM group, or back to its containers
+    Switch {
+        service: String,
+        to: Runtime,
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Let a shard's replica take its dead primary's place
+    Promote {
+        /// The shard, order-db-1 to order-db-4
+        shard: String,
+        /// Kill the primary first when it is alive
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Change the site-wide rate limit of the gateways while they work
+    Limit {
+        /// Requests a second, all gateways together
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        rate: u32,
+        #[command(flatten)]
+        dir: Dir,
+    },
     /// Customers at a fixed rate, through the gateways: latency by step, availability, orders a second
     Load {
         #[command(flatten)]
@@ -62,7 +101,7 @@ pub(crate) enum Command {
         rate: u32,
         #[arg(long = "for", default_value = "60s", value_name = "TIME")]
         length: Time,
-        /// Shares of the steps browse, order, coupon, refresh
+        /// Shares of the steps static, browse, order, coupon, refresh
         #[arg(long, default_value_t = Mix::default())]
         mix: Mix,
         #[arg(long)]
@@ -105,6 +144,9 @@ pub(crate) enum Command {
     Topology {
         #[command(flatten)]
         dir: Dir,
+        /// What `up` would start, where nothing runs
+        #[arg(long, value_enum, default_value = "small")]
+        scale: Scale,
         /// Where the secrets lie, as seen from the printed file
         #[arg(long, default_value = "secrets", value_name = "PREFIX")]
         secrets_prefix: String,
@@ -122,6 +164,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         dir: Dir,
     },
+}
+
+/// Where a service's instances run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Runtime {
+    Container,
+    Vm,
 }
 
 /// `30s`, `2m`, `500ms`; a bare number is seconds.

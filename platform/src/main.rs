@@ -9,6 +9,7 @@ mod deploy;
 mod deployment;
 mod faults;
 mod load;
+mod members;
 mod output;
 mod plan;
 mod ports;
@@ -26,7 +27,7 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 use crate::deploy::UpOptions;
-use crate::deployment::Deployment;
+use crate::deployment::{Assigned, Deployment};
 use crate::load::LoadOptions;
 use crate::plan::{DEFAULT_BASE_PORT, Plan};
 
@@ -45,9 +46,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<u8> {
     match command {
         Command::Up { dir, repair: true, .. } => wait(deploy::repair(&dir.dir)),
-        Command::Up { scale, dir, base_port, json, poll, repair: false } => {
-            wait(deploy::up(&dir.dir, UpOptions { scale, base_port: base_port.0, json, poll: poll.0 }))
+        Command::Up { scale, dir, base_port, json, poll, rate_limit, access_log_to, repair: false } => {
+            let (base_port, poll) = (base_port.0, poll.0);
+            let options = UpOptions { scale, base_port, json, poll, rate_limit, access_log_to };
+            wait(deploy::up(&dir.dir, options))
         }
+        Command::Scale { component, count, dir } => wait(deploy::scale(&dir.dir, &component, count)),
+        Command::Switch { service, to, dir } => {
+            wait(deploy::switch(&dir.dir, &service, to == cli::Runtime::Vm))
+        }
+        Command::Promote { shard, force, dir } => wait(deploy::promote(&dir.dir, &shard, force)),
+        Command::Limit { rate, dir } => deploy::limit(&dir.dir, rate),
         Command::Status { dir, json } => deploy::status(&dir.dir, json),
         Command::Down { dir, when_gone: None } => wait(deploy::down(&dir.dir)),
         Command::Down { dir, when_gone: Some(pid) } => wait(deploy::down_when_gone(&dir.dir, pid)),
@@ -59,13 +68,13 @@ fn run(command: Command) -> Result<u8> {
         Command::Break { fault, dir, length, json, list: false } => {
             wait(faults::inject(&dir.dir, &fault.unwrap_or_default(), length.0, json))
         }
-        Command::Topology { dir, secrets_prefix } => {
+        Command::Topology { dir, scale, secrets_prefix } => {
             // Without a deployment: what `up` would start.
-            let plan = match Deployment::load(&dir.dir)? {
-                Some(deployment) => deployment.plan()?,
-                None => Plan::new(catalog::Scale::Small, DEFAULT_BASE_PORT)?,
+            let (plan, assigned) = match Deployment::load(&dir.dir)? {
+                Some(deployment) => (deployment.plan()?, deployment.assigned),
+                None => (Plan::new(scale, DEFAULT_BASE_PORT)?, Assigned::default()),
             };
-            output::print(&topology_file::render(&plan, &secrets_prefix));
+            output::print(&topology_file::render(&plan, &assigned, &secrets_prefix));
             Ok(0)
         }
         Command::Run { instance, dir } => roles::run(&dir.dir, &instance),

@@ -41,6 +41,8 @@ async fn start(site: &Site, instance: &Instance, data: Data) -> Result<Running> 
         servers::prepare(site, instance)
             .await
             .with_context(|| format!("cannot prepare {}", instance.name))?;
+    } else {
+        servers::renew(site, instance).await.with_context(|| format!("cannot renew {}", instance.name))?;
     }
     let launch = servers::launch(site, instance)?;
     let mut child = spawn(site, &instance.name, &launch)?;

@@ -28,6 +28,7 @@ use crate::clock;
 use crate::deployment::Deployment;
 use crate::output::say;
 use crate::roles::{cancel_on_signal, innermost, read_answer};
+use crate::servers::STATIC_MENU;
 
 /// Requests under way. What comes on top is shed, and counted.
 const UNDER_WAY: usize = 512;
@@ -48,13 +49,14 @@ pub(crate) struct LoadOptions {
 struct Load {
     client: reqwest::Client,
     gateways: Vec<SocketAddrV4>,
+    edges: Vec<SocketAddrV4>,
     accepted: Accepted,
     tally: Mutex<Tally>,
     orders: Mutex<VecDeque<i64>>,
 }
 
 pub(crate) async fn load(dir: &Path, options: LoadOptions) -> Result<u8> {
-    let gateways = Deployment::require(dir)?.plan()?.addresses("gateway");
+    let plan = Deployment::require(dir)?.plan()?;
     let client = reqwest::Client::builder()
         .no_proxy()
         .connect_timeout(CONNECT)
@@ -63,7 +65,8 @@ pub(crate) async fn load(dir: &Path, options: LoadOptions) -> Result<u8> {
         .context("cannot make an HTTP client")?;
     let load = Arc::new(Load {
         client,
-        gateways,
+        gateways: plan.addresses("gateway"),
+        edges: plan.addresses("cdn"),
         accepted: Accepted::open(dir)?,
         tally: Mutex::default(),
         orders: Mutex::default(),
@@ -140,17 +143,23 @@ impl Load {
         let (path, body) = self.request(step, draw);
         let first = draw as usize;
         let mut last = "there is no gateway".to_owned();
-        for turn in 0..self.gateways.len() {
-            let Some(gateway) = self.gateways.get(first.wrapping_add(turn) % self.gateways.len()) else {
+        let doors = if step == Step::Static { &self.edges } else { &self.gateways };
+        for turn in 0..doors.len() {
+            let Some(door) = doors.get(first.wrapping_add(turn) % doors.len()) else {
                 continue;
             };
-            let url = format!("http://{gateway}{path}");
+            let url = format!("http://{door}{path}");
             let request = match &body {
                 Some(body) => self.client.post(url).json(body),
                 None => self.client.get(url),
             };
             let answer = match request.send().await {
-                Ok(answer) => read_answer(answer).await,
+                Ok(answer) => {
+                    if let Some(word) = answer.headers().get("x-cache").and_then(|word| word.to_str().ok()) {
+                        self.tally().edge(word);
+                    }
+                    read_answer(answer).await
+                }
                 Err(error) => Err(error),
             };
             match answer {
@@ -203,9 +212,18 @@ impl Load {
             Step::Refresh => {
                 let orders = self.orders();
                 let page = match orders.get(draw as usize % orders.len().max(1)) {
+                    // Now and then all of one's orders.
+                    Some(_) if draw.is_multiple_of(5) => format!("/api/orders?member={member}"),
                     Some(order) => format!("/api/orders/{order}"),
                     // Nobody has ordered yet.
                     None => "/api/menu".to_owned(),
+                };
+                (page, None)
+            }
+            Step::Static => {
+                let page = match draw / 3 % 5 {
+                    0 => STATIC_MENU.to_owned(),
+                    _ => format!("/static/pictures/{product}.svg"),
                 };
                 (page, None)
             }
@@ -222,7 +240,7 @@ impl Load {
 }
 
 /// Numbers without a visible order, and the same in every run (the finaliser of splitmix64).
-fn scramble(number: u64) -> u64 {
+pub(crate) fn scramble(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -31,20 +31,45 @@ struct StepTally {
     latency: Histogram,
 }
 
+/// What the CDN said of its answers.
+#[derive(Clone, Debug, Default)]
+struct Edge {
+    answers: u64,
+    /// From its own cache, fresh or stale: no server was asked.
+    hits: u64,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     steps: [StepTally; STEPS.len()],
     failures: BTreeMap<String, u64>,
     accepted: u64,
+    /// How long a refusal takes. Apart from the others: it would make them look fast.
+    refusals: Histogram,
+    edge: Edge,
 }
 
 impl Tally {
+    /// The CDN's word on one answer.
+    pub(super) fn edge(&mut self, word: &str) {
+        self.edge.answers += 1;
+        self.edge.hits += u64::from(matches!(word, "HIT" | "STALE" | "UPDATING" | "REVALIDATED"));
+    }
+
+    fn hit_ratio(&self) -> f64 {
+        self.edge.hits as f64 / self.edge.answers.max(1) as f64
+    }
+
     pub(super) fn add(&mut self, step: Step, outcome: Outcome, latency: Duration) {
         let Some(index) = STEPS.iter().position(|other| *other == step) else { return };
         let Some(tally) = self.steps.get_mut(index) else { return };
         match outcome {
             Outcome::Well => tally.well += 1,
-            Outcome::Refused => tally.refused += 1,
+            Outcome::Refused => {
+                tally.refused += 1;
+                self.refusals.add(latency);
+                return;
+            }
             Outcome::Shed => {
                 tally.shed += 1;
                 return;
@@ -110,6 +135,8 @@ impl Tally {
             "availability": self.availability(),
             "orders_accepted": self.accepted,
             "orders_accepted_per_second": self.accepted as f64 / ran.as_secs_f64().max(0.001),
+            "refused_p50_ms": ms(self.refusals.quantile(0.5)), "refused_p95_ms": ms(self.refusals.quantile(0.95)),
+            "cdn_answers": self.edge.answers, "cdn_hit_ratio": self.hit_ratio(),
             "steps": steps, "failures": self.failures,
         })
     }
@@ -147,6 +174,14 @@ impl Tally {
                 tally.shed
             )
             .ok();
+        }
+        if self.sum(|step| step.refused) > 0 {
+            let [p50, p95] = [0.5, 0.95].map(|share| ms(self.refusals.quantile(share)));
+            writeln!(text, "refused within {p50} (p50), {p95} (p95)").ok();
+        }
+        if self.edge.answers > 0 {
+            let (share, all) = (self.hit_ratio() * 100.0, self.edge.answers);
+            writeln!(text, "the CDN answered {share:.1} % of {all} itself").ok();
         }
         for (kind, count) in &self.failures {
             writeln!(text, "{count:>8} x {kind}").ok();

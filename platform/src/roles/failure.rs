@@ -15,6 +15,10 @@ pub(crate) enum Failure {
     NotFound(String),
     /// The request asks for something that cannot be.
     Refused(String),
+    /// No time is left: the caller has given up by now.
+    Late,
+    /// Too much is under way here already.
+    Overloaded,
 }
 
 impl Failure {
@@ -28,6 +32,8 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Unavailable { dependency, reason } => write!(f, "{dependency}: {reason}"),
             Self::NotFound(words) | Self::Refused(words) => f.write_str(words),
+            Self::Late => f.write_str("no time is left for this request"),
+            Self::Overloaded => f.write_str("too many requests are under way here"),
         }
     }
 }
@@ -41,6 +47,8 @@ impl IntoResponse for Failure {
             ),
             Self::NotFound(words) => (StatusCode::NOT_FOUND, json!({ "error": words })),
             Self::Refused(words) => (StatusCode::CONFLICT, json!({ "error": words })),
+            Self::Late => (StatusCode::GATEWAY_TIMEOUT, json!({ "error": self.to_string() })),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, json!({ "error": self.to_string() })),
         };
         (status, Json(body)).into_response()
     }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::peers::Peers;
 use crate::catalog::Strength;
 use crate::clock;
 
@@ -29,6 +30,8 @@ pub(crate) struct Check {
     kind: &'static str,
     /// By instance where they are asked one by one, else one without a name.
     parts: Vec<(Option<String>, Call)>,
+    /// Who stands in for it at present.
+    active: Option<Box<dyn Fn() -> String + Send + Sync>>,
 }
 
 /// One cheap real call.
@@ -45,6 +48,12 @@ impl Check {
         Self::new(role, name, "component", vec![(None, call(target))])
     }
 
+    /// A service, by the name of the group that carries its traffic.
+    pub(crate) fn service(role: &Context, name: &str, peers: &Arc<Peers>) -> Self {
+        let asked = Arc::clone(peers);
+        Self { active: Some(Box::new(move || asked.active())), ..Self::component(role, name, peers) }
+    }
+
     /// Equals of which one is enough, by their names.
     pub(crate) fn instances<P: Ping>(role: &Context, name: &str, equals: &[(String, Arc<P>)]) -> Self {
         let parts = equals.iter().map(|(instance, equal)| (Some(instance.clone()), call(equal))).collect();
@@ -58,7 +67,7 @@ impl Check {
     }
 
     fn new(role: &Context, name: &str, kind: &'static str, parts: Vec<(Option<String>, Call)>) -> Self {
-        Self { name: name.to_owned(), strength: role.strength(name), kind, parts }
+        Self { name: name.to_owned(), strength: role.strength(name), kind, parts, active: None }
     }
 }
 
@@ -142,7 +151,7 @@ impl Health {
             worst = worst.max(judge(check.strength, outcomes.len(), lost));
             words.extend(outcomes.iter().filter_map(|outcome| outcome.failure.clone()));
             checks.insert(
-                check.name.clone(),
+                check.active.as_ref().map_or_else(|| check.name.clone(), |active| active()),
                 outcomes.iter().map(|outcome| element(check.kind, outcome)).collect(),
             );
         }

@@ -1,10 +1,12 @@
 //! What our own processes do: the mini-program servers, the seven services, the OMS, the lines, the stores'
 //! POS, stand-ins for services of others, the light load.
 
+mod breaker;
 mod broker;
 mod cache;
 mod context;
 mod coupon;
+mod deadline;
 mod failure;
 mod health;
 mod line;
@@ -18,12 +20,15 @@ mod payment;
 mod peers;
 mod pos;
 mod pos_proxy;
+mod push;
 mod reader;
 mod server;
+mod statics;
 mod store;
 mod traffic;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +38,7 @@ pub(crate) use self::peers::{innermost, read_answer};
 pub(crate) use self::pos::takes;
 pub(crate) use self::server::cancel_on_signal;
 use crate::accepted::Accepted;
-use crate::catalog::Kind;
+use crate::catalog::{Kind, VM};
 use crate::privileges;
 
 /// Runs one instance until it is told to end.
@@ -42,14 +47,16 @@ pub(crate) fn run(dir: &Path, instance: &str) -> Result<u8> {
     let context = Context::load(dir, instance)?;
     start(async move |stop| {
         let name = context.component.name;
+        tokio::spawn(Arc::clone(&context.members).watch());
         let role = match context.component.kind {
             Kind::MiniApp => miniapp::role(&context)?,
             Kind::Oms => oms::role(&context, &stop)?,
+            Kind::Push => push::role(&context, &stop).await?,
             Kind::Line => line::role(&context, &stop).await?,
-            Kind::PosProxy => pos_proxy::role(&context, &stop)?,
+            Kind::PosProxy => pos_proxy::role(&context, &stop).await?,
             Kind::Pos => pos::role(&context, &stop)?,
             Kind::Outside => outside::role(&context),
-            Kind::Service => match name {
+            Kind::Service => match name.trim_end_matches(VM) {
                 "store-service" => reader::role(&context, &reader::STORES)?,
                 "member-service" => reader::role(&context, &reader::MEMBERS)?,
                 "product-service" => reader::role(&context, &reader::PRODUCTS)?,

@@ -41,6 +41,7 @@ pub(super) fn of(database: &str) -> Result<&'static str> {
                  amount_fen BIGINT NOT NULL, status TEXT NOT NULL, paid BOOLEAN NOT NULL DEFAULT FALSE,
                  pickup_code TEXT, created_at TIMESTAMPTZ NOT NULL DEFAULT now(), ready_at TIMESTAMPTZ);
              CREATE INDEX ON orders (created_at);
+             CREATE INDEX ON orders (member_id, id);
              CREATE TABLE outbox (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id BIGINT NOT NULL,
                  payload TEXT NOT NULL);"
         }

@@ -59,6 +59,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Undo faults whose `break` was killed, and start again what died
+    Repair {
+        #[command(flatten)]
+        dir: Dir,
+    },
     /// More or fewer instances of a component while it works; nothing is refused meanwhile
     Scale {
         /// miniapp-server, one of the seven services, or a kept VM group such as coupon-service-vm

@@ -51,6 +51,7 @@ fn run(command: Command) -> Result<u8> {
             let options = UpOptions { scale, base_port, json, poll, rate_limit, access_log_to };
             wait(deploy::up(&dir.dir, options))
         }
+        Command::Repair { dir } => wait(deploy::repair(&dir.dir)),
         Command::Scale { component, count, dir } => wait(deploy::scale(&dir.dir, &component, count)),
         Command::Switch { service, to, dir } => {
             wait(deploy::switch(&dir.dir, &service, to == cli::Runtime::Vm))

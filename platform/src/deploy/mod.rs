@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 
 pub(crate) use self::down::{down, down_when_gone};
 pub(crate) use self::promote::promote;
-pub(crate) use self::repair::{mend, repair};
+pub(crate) use self::repair::{Change, mend, repair, replace};
 pub(crate) use self::scale::{limit, scale, switch};
 pub(crate) use self::status::status;
 pub(crate) use self::up::{UpOptions, up};

@@ -6,18 +6,24 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::site::{Running, end_remains};
-use super::start::{Data, enter, refresh, start_all, start_traffic};
+use super::start::{Data, enter, refresh, start_all, start_changed, start_traffic};
 use crate::output::say;
 use crate::plan::Instance;
 use crate::ports;
 use crate::process::Life;
+use crate::roles::BAD_RELEASE;
+use crate::{faults, servers};
 
 pub(crate) async fn repair(dir: &Path) -> Result<u8> {
+    let undone = faults::clear_up(dir).await?;
+    for fault in &undone {
+        say(format!("undone: {fault}, whose command was ended before it could"));
+    }
     let started = mend(dir, None).await?;
     for words in &started {
         say(format!("started {words}"));
     }
-    if started.is_empty() {
+    if started.is_empty() && undone.is_empty() {
         say("nothing to repair: everything is alive");
     }
     Ok(0)
@@ -58,4 +64,49 @@ pub(crate) async fn mend(dir: &Path, only: Option<&[String]>) -> Result<Vec<Stri
     refresh(state);
     state.save()?;
     Ok(words)
+}
+
+/// How an instance is started otherwise than usual.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    args: Vec<String>,
+    env: Vec<(&'static str, &'static str)>,
+    /// It will not serve soon: nobody waits until it does.
+    is_slow: bool,
+}
+
+impl Change {
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    /// A release of ours with an error in it.
+    pub(crate) fn bad_release() -> Self {
+        Self { env: vec![(BAD_RELEASE, "1")], ..Self::default() }
+    }
+
+    /// More words on its command line, and patience.
+    pub(crate) fn started_with(words: &[&str]) -> Self {
+        let args = words.iter().map(|word| (*word).to_owned()).collect();
+        Self { args, is_slow: true, ..Self::default() }
+    }
+}
+
+/// Ends these and starts them again, changed.
+pub(crate) async fn replace(dir: &Path, names: &[String], change: &Change) -> Result<()> {
+    let mut running = Running::open(dir)?;
+    let _block = ports::hold_again(running.site.deployment.base_port)?;
+    let site = running.site.clone();
+    let mut started = Vec::new();
+    for name in names {
+        let instance = site.plan.instance(name)?;
+        end_remains(&site.deployment.marks_of(name)).await?;
+        let mut launch = servers::launch(&site, instance)?;
+        launch.args.extend(change.args.iter().map(Into::into));
+        launch.env.extend(change.env.iter().map(|(name, value)| ((*name).to_owned(), value.into())));
+        started.push(start_changed(&site, instance, &launch, !change.is_slow).await?);
+    }
+    enter(&mut running.state, &site, started);
+    refresh(&mut running.state);
+    running.state.save()
 }

@@ -55,6 +55,20 @@ async fn start(site: &Site, instance: &Instance, data: Data) -> Result<Running> 
     describe(site, instance, child.id().cast_signed())
 }
 
+/// Starts one otherwise than usual. Whether it serves is waited for, or not.
+pub(super) async fn start_changed(
+    site: &Site,
+    instance: &Instance,
+    launch: &Launch,
+    wait: bool,
+) -> Result<Running> {
+    let mut child = spawn(site, &instance.name, launch)?;
+    if wait {
+        await_answer(site, instance, &mut child).await?;
+    }
+    describe(site, instance, child.id().cast_signed())
+}
+
 fn spawn(site: &Site, name: &str, launch: &Launch) -> Result<Child> {
     let path = site.deployment.log(name);
     let log = OpenOptions::new()

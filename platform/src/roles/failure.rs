@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Late,
     /// Too much is under way here already.
     Overloaded,
+    /// An error of this program.
+    Bug(&'static str),
 }
 
 impl Failure {
@@ -32,6 +34,7 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Unavailable { dependency, reason } => write!(f, "{dependency}: {reason}"),
             Self::NotFound(words) | Self::Refused(words) => f.write_str(words),
+            Self::Bug(words) => f.write_str(words),
             Self::Late => f.write_str("no time is left for this request"),
             Self::Overloaded => f.write_str("too many requests are under way here"),
         }
@@ -47,6 +50,7 @@ impl IntoResponse for Failure {
             ),
             Self::NotFound(words) => (StatusCode::NOT_FOUND, json!({ "error": words })),
             Self::Refused(words) => (StatusCode::CONFLICT, json!({ "error": words })),
+            Self::Bug(words) => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": words })),
             Self::Late => (StatusCode::GATEWAY_TIMEOUT, json!({ "error": self.to_string() })),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, json!({ "error": self.to_string() })),
         };

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::health::Check;
+use super::health::{BUG, Check, bad_release};
 use super::peers::Peers;
 use super::server::Role;
 use super::statics;
@@ -30,6 +30,7 @@ pub(super) struct Services {
     payment: Arc<Peers>,
     coupon: Arc<Peers>,
     notification: Arc<Peers>,
+    is_bad_release: bool,
 }
 
 pub(crate) fn role(context: &Context) -> Result<Role> {
@@ -41,6 +42,7 @@ pub(crate) fn role(context: &Context) -> Result<Role> {
         payment: Peers::new(context, "payment-service")?,
         coupon: Peers::new(context, "coupon-service")?,
         notification: Peers::new(context, "notification-service")?,
+        is_bad_release: bad_release(),
     });
     let all = [
         ("store-service", &services.store),
@@ -82,6 +84,9 @@ async fn home(
     State(services): State<Arc<Services>>,
     Query(visit): Query<Visit>,
 ) -> Result<Json<Value>, Failure> {
+    if services.is_bad_release {
+        return Err(Failure::Bug(BUG));
+    }
     let (member_page, coupon_page) =
         (format!("/api/members/{}/now", visit.member), format!("/api/coupons?member={}", visit.member));
     let store_page = format!("/api/stores/{}/now", visit.store);

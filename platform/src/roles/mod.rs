@@ -33,7 +33,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::broker::poison;
 use self::context::Context;
+pub(crate) use self::health::BAD_RELEASE;
 pub(crate) use self::peers::{innermost, read_answer};
 pub(crate) use self::pos::takes;
 pub(crate) use self::server::cancel_on_signal;

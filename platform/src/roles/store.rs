@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{Database, MySql, Pool, Postgres};
+use sqlx::{AssertSqlSafe, Database, MySql, Pool, Postgres};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -23,6 +23,7 @@ use super::metrics::Metrics;
 use crate::clock;
 use crate::plan::Instance;
 use crate::secrets::APP_USER;
+use crate::servers::key_of;
 
 /// For one piece of work. Shorter than a caller waits, so that the caller hears which database it was.
 pub(crate) const BUDGET: Duration = Duration::from_millis(250);
@@ -35,6 +36,8 @@ pub(crate) struct Store<DB: Database> {
     address: SocketAddrV4,
     pool: Pool<DB>,
     breaker: Breaker,
+    /// Answers 1 where it can be written to.
+    question: String,
     metrics: Arc<Metrics>,
 }
 
@@ -65,6 +68,7 @@ impl MySqlStore {
             .ssl_mode(MySqlSslMode::Disabled);
         Ok(Arc::new(Self {
             name: component.into(),
+            question: question(instance, "@@read_only = 0"),
             address: instance.address,
             pool: pool_options().connect_lazy_with(options),
             breaker: Breaker::default(),
@@ -114,6 +118,7 @@ impl PgStore {
         };
         Ok(Arc::new(Self {
             name: name.into(),
+            question: question(instance, "current_setting('transaction_read_only') = 'off'"),
             address: instance.address,
             pool: pool_options().connect_lazy_with(options),
             breaker: Breaker::default(),
@@ -122,17 +127,23 @@ impl PgStore {
     }
 }
 
-/// Whether it answers and takes what is written to it. Asked also while nobody waits for it.
+/// One that meets what traffic meets: the connection, the table, the right to write.
+fn question(instance: &Instance, may_write: &str) -> String {
+    let Some((table, key)) = key_of(instance.component.database()) else { return "SELECT 1".to_owned() };
+    format!("SELECT CASE WHEN {may_write} THEN 1 ELSE 0 END + (SELECT COUNT(*) FROM {table} WHERE {key} = 0)")
+}
+
+/// Asked also while nobody waits for it.
 impl Ping for MySqlStore {
     async fn ping(&self) -> Result<(), Failure> {
         let work = async {
             let mut connection = self.hold().await?;
-            let is_read_only: i64 =
-                sqlx::query_scalar("SELECT CAST(@@read_only AS SIGNED)").fetch_one(&mut *connection).await?;
+            let answer = sqlx::query_scalar(AssertSqlSafe(self.question.clone()));
+            let answer: i64 = answer.fetch_one(&mut *connection).await?;
             connection.done();
-            Ok(is_read_only)
+            Ok(answer)
         };
-        self.writable(self.probe(work).await? == 0)
+        self.writable(self.probe(work).await? > 0)
     }
 }
 
@@ -140,12 +151,12 @@ impl Ping for PgStore {
     async fn ping(&self) -> Result<(), Failure> {
         let work = async {
             let mut connection = self.hold().await?;
-            let is_read_only: String =
-                sqlx::query_scalar("SHOW transaction_read_only").fetch_one(&mut *connection).await?;
+            let answer = sqlx::query_scalar(AssertSqlSafe(self.question.clone()));
+            let answer: i64 = answer.fetch_one(&mut *connection).await?;
             connection.done();
-            Ok(is_read_only)
+            Ok(answer)
         };
-        self.writable(self.probe(work).await? == "off")
+        self.writable(self.probe(work).await? > 0)
     }
 }
 

@@ -52,3 +52,22 @@ pub(super) fn of(database: &str) -> Result<&'static str> {
         other => bail!("no tables are known for the database {other}"),
     })
 }
+
+/// The table that a service cannot do without, by database; each has a key called as the second word.
+pub(crate) fn table_of(database: &str) -> Option<&'static str> {
+    key_of(database).map(|(table, _)| table)
+}
+
+/// The same with the name of its key.
+pub(crate) fn key_of(database: &str) -> Option<(&'static str, &'static str)> {
+    Some(match database {
+        "store" => ("stores", "id"),
+        "member" => ("members", "id"),
+        "product" => ("products", "id"),
+        "coupon" => ("coupons", "campaign_id"),
+        "notification" => ("notifications", "id"),
+        "oms" | "orders" => ("orders", "id"),
+        "payment" => ("payments", "order_id"),
+        _ => return None,
+    })
+}

@@ -147,6 +147,8 @@ pub(crate) const SHARDS: u8 = 4;
 pub(crate) const VM: &str = "-vm";
 /// Stores of the chain, each with a POS and a kitchen.
 pub(crate) const STORES: i64 = 20;
+/// On the menu.
+pub(crate) const PRODUCTS: i64 = 60;
 /// The line that POS traffic takes.
 pub(crate) const TELECOM: &str = "telecom";
 /// The line it moves to while the other fails.

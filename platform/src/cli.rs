@@ -42,6 +42,9 @@ pub(crate) enum Command {
         /// Requests a second that the gateways let in, all together; what comes on top gets 429 at once
         #[arg(long, default_value = "2000", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         rate_limit: u32,
+        /// Make up past days of the order curve, marked as generated
+        #[arg(long)]
+        history: bool,
         /// A syslog receiver (UDP) for the access log in JSON, besides its file
         #[arg(long, value_name = "IP:PORT")]
         access_log_to: Option<std::net::SocketAddr>,
@@ -83,7 +86,7 @@ pub(crate) enum Command {
     Promote {
         /// The shard, order-db-1 to order-db-4
         shard: String,
-        /// Kill the primary first when it is alive
+        /// End the primary first when it is alive; go on without orders that the replica never got
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -109,6 +112,61 @@ pub(crate) enum Command {
         /// Shares of the steps static, browse, order, coupon, refresh
         #[arg(long, default_value_t = Mix::default())]
         mix: Mix,
+        #[arg(long)]
+        json: bool,
+    },
+    /// How many instances the story's load needs, from what each step costs each component here
+    Plan {
+        #[command(flatten)]
+        dir: Dir,
+        /// Requests a second at the gateways, at the peak
+        #[arg(long, default_value = "100000", value_name = "N")]
+        target: u32,
+        /// The peak is twenty times the day's mean
+        #[arg(long, default_value = "5000000", value_name = "N")]
+        orders_a_day: u32,
+        /// Cores of the machine that an instance is to have
+        #[arg(long, default_value = "4", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+        cores: u32,
+        /// Requests a second while measuring
+        #[arg(long, default_value = "60", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: u32,
+        /// For each step
+        #[arg(long = "for", default_value = "8s", value_name = "TIME")]
+        length: Time,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Many long connections to one push centre, and words for them at a fixed rate
+    Listen {
+        #[command(flatten)]
+        dir: Dir,
+        /// Half of them phones on WebSockets, half stores on TCP
+        #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=16_000))]
+        connections: u32,
+        /// Words a second, each for one of them
+        #[arg(long, default_value = "200", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        rate: u32,
+        #[arg(long = "for", default_value = "10s", value_name = "TIME")]
+        length: Time,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Walk every product as a client would, so that the caches have it; done every night, too
+    WarmUp {
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Messages that the OMS could not read
+    DeadLetters {
+        #[command(flatten)]
+        dir: Dir,
+        /// Back onto the queue of orders, after what made them unreadable was mended
+        #[arg(long, conflicts_with = "drop")]
+        requeue: bool,
+        /// Looked at and not wanted
+        #[arg(long)]
+        drop: bool,
         #[arg(long)]
         json: bool,
     },

@@ -61,6 +61,8 @@ pub(crate) struct Deployment {
     pub(crate) dir: PathBuf,
     /// How often a store's POS asks for new orders.
     pub(crate) poll_ms: u64,
+    /// Past days of the order curve were made up.
+    pub(crate) history: bool,
     /// Requests a second that the gateways let in, all together.
     pub(crate) rate_limit: u32,
     /// Where the gateways' access log goes besides its file: a syslog receiver's UDP address.

@@ -5,9 +5,11 @@ mod audit;
 mod catalog;
 mod cli;
 mod clock;
+mod dead_letters;
 mod deploy;
 mod deployment;
 mod faults;
+mod listen;
 mod load;
 mod members;
 mod output;
@@ -18,7 +20,9 @@ mod process;
 mod roles;
 mod secrets;
 mod servers;
+mod sizing;
 mod topology_file;
+mod warm_up;
 
 use std::process::ExitCode;
 
@@ -26,10 +30,13 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
+use crate::dead_letters::What;
 use crate::deploy::UpOptions;
 use crate::deployment::{Assigned, Deployment};
+use crate::listen::ListenOptions;
 use crate::load::LoadOptions;
 use crate::plan::{DEFAULT_BASE_PORT, Plan};
+use crate::sizing::SizingOptions;
 
 fn main() -> ExitCode {
     // The HTTP client has no TLS of its own and refuses to start without a provider.
@@ -46,9 +53,19 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<u8> {
     match command {
         Command::Up { dir, repair: true, .. } => wait(deploy::repair(&dir.dir)),
-        Command::Up { scale, dir, base_port, json, poll, rate_limit, access_log_to, repair: false } => {
+        Command::Up {
+            scale,
+            dir,
+            base_port,
+            json,
+            poll,
+            history,
+            rate_limit,
+            access_log_to,
+            repair: false,
+        } => {
             let (base_port, poll) = (base_port.0, poll.0);
-            let options = UpOptions { scale, base_port, json, poll, rate_limit, access_log_to };
+            let options = UpOptions { scale, base_port, json, poll, history, rate_limit, access_log_to };
             wait(deploy::up(&dir.dir, options))
         }
         Command::Repair { dir } => wait(deploy::repair(&dir.dir)),
@@ -63,6 +80,23 @@ fn run(command: Command) -> Result<u8> {
         Command::Down { dir, when_gone: Some(pid) } => wait(deploy::down_when_gone(&dir.dir, pid)),
         Command::Load { dir, rate, length, mix, json } => {
             wait(load::load(&dir.dir, LoadOptions { rate, length: length.0, mix, json }))
+        }
+        Command::Plan { dir, target, orders_a_day, cores, rate, length, json } => {
+            let options = SizingOptions { target, orders_a_day, cores, rate, length: length.0, json };
+            wait(sizing::plan(&dir.dir, options))
+        }
+        Command::Listen { dir, connections, rate, length, json } => {
+            let options = ListenOptions { connections, length: length.0, rate, json };
+            wait_on_all_cores(listen::listen(&dir.dir, options))
+        }
+        Command::WarmUp { dir } => wait(warm_up::warm_up(&dir.dir)),
+        Command::DeadLetters { dir, requeue, drop, json } => {
+            let what = match (requeue, drop) {
+                (true, _) => What::Requeue,
+                (_, true) => What::Drop,
+                _ => What::Show,
+            };
+            wait(dead_letters::dead_letters(&dir.dir, what, json))
         }
         Command::Audit { dir, wait: longest, json } => wait(audit::audit(&dir.dir, longest.0, json)),
         Command::Break { list: true, json, .. } => faults::list(json),
@@ -90,4 +124,10 @@ fn wait(work: impl Future<Output = Result<u8>>) -> Result<u8> {
         .build()
         .context("cannot start the runtime")?
         .block_on(work)
+}
+
+/// For what makes load of its own.
+fn wait_on_all_cores(work: impl Future<Output = Result<u8>>) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(work)
 }

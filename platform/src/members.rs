@@ -69,11 +69,6 @@ impl Members {
         self.book.load_full()
     }
 
-    /// The name of the group that answers for a component.
-    pub(crate) fn active(&self, component: &str) -> String {
-        self.book.load().get(component).map_or_else(|| component.to_owned(), |group| group.name.clone())
-    }
-
     /// Looks at the file now and then, for as long as the process lives.
     pub(crate) async fn watch(self: Arc<Self>) {
         let mut looks = tokio::time::interval(LOOK_EVERY);

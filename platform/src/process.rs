@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
@@ -74,6 +75,20 @@ impl Process {
             },
             _ => Life::Dead,
         }
+    }
+
+    /// Processor time that it and its children that have ended have used.
+    pub(crate) fn cpu(self) -> Duration {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let Some(fields) = text.rfind(')').and_then(|end| text.get(end + 1..)) else { return Duration::ZERO };
+        // utime, stime, cutime, cstime, in ticks of ten milliseconds.
+        let ticks: u64 = fields
+            .split_ascii_whitespace()
+            .skip(11)
+            .take(4)
+            .filter_map(|ticks| ticks.parse::<u64>().ok())
+            .sum();
+        Duration::from_millis(ticks * 10)
     }
 
     pub(crate) fn parent(self) -> Option<i32> {

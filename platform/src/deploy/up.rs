@@ -37,6 +37,8 @@ pub(crate) struct UpOptions {
     pub(crate) json: bool,
     /// How often a store's POS asks for new orders.
     pub(crate) poll: Duration,
+    /// Whether past days of the order curve are made up.
+    pub(crate) history: bool,
     /// Requests a second that the gateways let in, all together.
     pub(crate) rate_limit: u32,
     /// Where the access log goes besides its file.
@@ -171,6 +173,7 @@ fn create(dir: &Path, options: UpOptions, base_port: u16) -> Result<Deployment> 
         data,
         dir: dir.to_owned(),
         poll_ms: options.poll.as_millis() as u64,
+        history: options.history,
         rate_limit: options.rate_limit,
         access_log_to: options.access_log_to.map(|to| to.to_string()),
         counts: BTreeMap::new(),

@@ -123,7 +123,7 @@ pub(super) const FAULTS: &[Fault] = faults! {
     "slow-product-db", "the products' database gets a fraction of the time it needs",
         Slow("product-db-1"), ["product-db-1", "product-db"];
     "lock-member-table", "one session holds the members' table: everybody else waits for it",
-        Lock("member-db-1"), ["member-db-1", "member-db"];
+        Lock("member-db-1"), ["member-db-1", "member-db", "member-service -> member-db"];
     "lock-payment-table", "one session holds the payments' table: nobody can pay",
         Lock("payment-db-1"), ["payment-db-1", "payment-db"];
     "slots-payment-db", "one caller holds every connection of the payment database",
@@ -131,7 +131,7 @@ pub(super) const FAULTS: &[Fault] = faults! {
     "slots-store-db", "one caller holds every connection of the stores' database",
         Slots("store-db-1"), ["store-db-1", "store-db"];
     "read-only-coupon-db", "the coupons' database takes no writes any more: no coupon is given",
-        ReadOnly("coupon-db-1"), ["coupon-db-1", "coupon-db"];
+        ReadOnly("coupon-db-1"), ["coupon-db-1", "coupon-db", "coupon-service -> coupon-db"];
     "wrong-password-coupon-db", "the coupon service's password is refused by its database, which is well otherwise",
         Password("coupon-db-1"), ["coupon-service -> coupon-db", "coupon-db-1", "coupon-db"];
     "wrong-password-payment-db", "after a rotation the payment service's password is refused by its database",
@@ -144,7 +144,7 @@ pub(super) const FAULTS: &[Fault] = faults! {
     "slow-order-shard", "one of four order databases gets a fraction of the time it needs",
         Slow("order-db-1"), ["order-db-1"];
     "read-only-order-shard", "one order database takes no writes, as if it had been made a replica",
-        ReadOnly("order-db-3"), ["order-db-3"];
+        ReadOnly("order-db-3"), ["order-db-3", "order-service -> order-db"];
     "lock-order-table", "one session holds a shard's table of orders",
         Lock("order-db-2"), ["order-db-2"];
     "kill-order-replica", "a shard loses its replica: reads go to the primary",
@@ -176,7 +176,7 @@ pub(super) const FAULTS: &[Fault] = faults! {
     "stop-order-mq", "RabbitMQ hangs: it takes connections and confirms nothing",
         Stop(&["order-mq-1"]), ["order-mq-1", "order-mq"];
     "memory-order-mq", "RabbitMQ is over its memory limit and lets nobody publish",
-        MemoryAlarm("order-mq-1"), ["order-mq-1", "order-mq"];
+        MemoryAlarm("order-mq-1"), ["order-mq-1", "order-mq", "order-service -> order-mq"];
     "no-consumer-order-mq", "the OMS may not read its queue any more: orders pile up there",
         NoConsumer("order-mq-1"), ["oms -> order-mq", "order-mq-1", "order-mq"];
     "poison-order-mq", "messages that are no orders come to the queue: they end in the dead-letter queue",

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// The static menu and its pictures, from the CDN.
     Static,
@@ -17,10 +17,10 @@ pub(crate) enum Step {
     Refresh,
 }
 
-pub(super) const STEPS: [Step; 5] = [Step::Static, Step::Browse, Step::Order, Step::Coupon, Step::Refresh];
+pub(crate) const STEPS: [Step; 5] = [Step::Static, Step::Browse, Step::Order, Step::Coupon, Step::Refresh];
 
 impl Step {
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Static => "static",
             Self::Browse => "browse",
@@ -72,6 +72,11 @@ impl fmt::Display for Mix {
 }
 
 impl Mix {
+    /// Nothing but this.
+    pub(crate) fn only(step: Step) -> Self {
+        Self(STEPS.map(|other| u32::from(other == step)))
+    }
+
     /// What the customer does who drew this number.
     pub(super) fn step(self, draw: u64) -> Step {
         let mut rest = draw % u64::from(self.0.iter().sum::<u32>());

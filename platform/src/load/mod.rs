@@ -19,11 +19,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub(crate) use self::mix::Mix;
-use self::mix::Step;
-use self::tally::{Outcome, Tally};
+pub(crate) use self::histogram::Histogram;
+pub(crate) use self::mix::{Mix, STEPS, Step};
+use self::tally::Outcome;
+pub(crate) use self::tally::Tally;
 use crate::accepted::Accepted;
-use crate::catalog::STORES;
+use crate::catalog::{PRODUCTS, STORES};
 use crate::clock;
 use crate::deployment::Deployment;
 use crate::output::say;
@@ -56,6 +57,23 @@ struct Load {
 }
 
 pub(crate) async fn load(dir: &Path, options: LoadOptions) -> Result<u8> {
+    let stop = CancellationToken::new();
+    cancel_on_signal(&stop)?;
+    let (tally, ran) = run(dir, options, &stop).await?;
+    if options.json {
+        say(serde_json::to_string_pretty(&tally.to_json(ran))?);
+    } else {
+        say(tally.table(ran));
+    }
+    Ok(0)
+}
+
+/// What came of it, and how long it took to send all.
+pub(crate) async fn run(
+    dir: &Path,
+    options: LoadOptions,
+    stop: &CancellationToken,
+) -> Result<(Tally, Duration)> {
     let plan = Deployment::require(dir)?.plan()?;
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -71,22 +89,15 @@ pub(crate) async fn load(dir: &Path, options: LoadOptions) -> Result<u8> {
         tally: Mutex::default(),
         orders: Mutex::default(),
     });
-    let stop = CancellationToken::new();
-    cancel_on_signal(&stop)?;
     let slots = Arc::new(Semaphore::new(UNDER_WAY));
     let began = clock::now();
-    send_all(&load, options, began, &slots, &stop).await;
+    send_all(&load, options, began, &slots, stop).await;
     let ran = clock::now() - began;
     // Those under way have their own deadline.
     let all = u32::try_from(UNDER_WAY).unwrap_or(u32::MAX);
     let _all = slots.acquire_many(all).await;
-    let tally = load.tally();
-    if options.json {
-        say(serde_json::to_string_pretty(&tally.to_json(ran))?);
-    } else {
-        say(tally.table(ran));
-    }
-    Ok(0)
+    let tally = load.tally().clone();
+    Ok((tally, ran))
 }
 
 async fn send_all(
@@ -197,8 +208,11 @@ impl Load {
     }
 
     fn request(&self, step: Step, draw: u64) -> (String, Option<Value>) {
-        let (member, store, product) =
-            (draw % 1000 + 1, draw / 1000 % STORES.unsigned_abs() + 1, draw / 20_000 % 60 + 1);
+        let (member, store, product) = (
+            draw % 1000 + 1,
+            draw / 1000 % STORES.unsigned_abs() + 1,
+            draw / 20_000 % PRODUCTS.unsigned_abs() + 1,
+        );
         match step {
             Step::Order => {
                 let key = Uuid::now_v7().to_string();

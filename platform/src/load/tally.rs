@@ -40,7 +40,7 @@ struct Edge {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     steps: [StepTally; STEPS.len()],
     failures: BTreeMap<String, u64>,
     accepted: u64,
@@ -94,6 +94,11 @@ impl Tally {
 
     fn sum(&self, count: impl Fn(&StepTally) -> u64) -> u64 {
         self.steps.iter().map(count).sum()
+    }
+
+    /// Answers that were what was asked for.
+    pub(crate) fn well(&self) -> u64 {
+        self.sum(|step| step.well)
     }
 
     /// Of what was sent and not refused at the limit: how much was answered well?

@@ -9,6 +9,7 @@ mod coupon;
 mod deadline;
 mod failure;
 mod health;
+mod housekeeping;
 mod line;
 mod metrics;
 mod miniapp;
@@ -38,9 +39,11 @@ use self::context::Context;
 pub(crate) use self::health::BAD_RELEASE;
 pub(crate) use self::peers::{innermost, read_answer};
 pub(crate) use self::pos::takes;
+pub(crate) use self::push::{CHANNEL, frames};
 pub(crate) use self::server::cancel_on_signal;
 use crate::accepted::Accepted;
 use crate::catalog::{Kind, VM};
+use crate::deployment::Deployment;
 use crate::privileges;
 
 /// Runs one instance until it is told to end.
@@ -78,10 +81,15 @@ pub(crate) fn run(dir: &Path, instance: &str) -> Result<u8> {
 pub(crate) fn run_traffic(dir: &Path) -> Result<u8> {
     let context = Context::load(dir, "gateway-1")?;
     let accepted = Accepted::open(dir)?;
-    start(async move |stop| traffic::run(&context, accepted, stop).await)
+    let deployment = Deployment::require(dir)?;
+    start(async move |stop| {
+        tokio::spawn(housekeeping::run(deployment, context.plan.clone(), stop.clone()));
+        traffic::run(&context, accepted, stop).await
+    })
 }
 
 fn start(work: impl AsyncFnOnce(CancellationToken) -> Result<()>) -> Result<u8> {
+    privileges::raise_open_files();
     privileges::drop_privileges()?;
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
     tokio::runtime::Builder::new_multi_thread()

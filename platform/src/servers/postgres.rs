@@ -188,7 +188,13 @@ async fn provision_orders(site: &Site, first: &Instance) -> Result<()> {
         .await
         .context("cannot create the replicator")?;
     admin.close().await.ok();
-    make_database(site, first).await
+    make_database(site, first).await?;
+    if site.deployment.history {
+        let mut owner = connect(site, first, APP_USER, first.component.database()).await?;
+        sqlx::raw_sql(schema::HISTORY).execute(&mut owner).await.context("cannot make a history")?;
+        owner.close().await.ok();
+    }
+    Ok(())
 }
 
 async fn make_database(site: &Site, instance: &Instance) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Orders: four primaries, the order id modulo 4 chooses. The order and the message about it are written in
 //! one transaction, so that an accepted order reaches the OMS whatever happens to the broker.
 
+mod curve;
 mod ids;
 mod outbox;
 mod shards;
@@ -53,6 +54,7 @@ pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> 
     let news: Vec<_> = shards.iter().map(|_| Arc::new(Notify::new())).collect();
     for (shard, news) in shards.iter().zip(&news) {
         tokio::spawn(Arc::clone(shard).watch(stop.clone()));
+        tokio::spawn(curve::count(Arc::clone(shard), stop.clone()));
         let publisher =
             outbox::Publisher::new(Arc::clone(shard), Arc::clone(&broker), Arc::clone(&context.metrics));
         tokio::spawn(publisher.run(Arc::clone(news), stop.clone()));

@@ -115,6 +115,36 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Kill one instance of each component in turn under load; exit status 1 when customers noticed
+    Drill {
+        #[command(flatten)]
+        dir: Dir,
+        /// Draws the instances
+        #[arg(long, default_value = "1")]
+        seed: u64,
+        /// Requests a second
+        #[arg(long, default_value = "100", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: u32,
+        /// For each component
+        #[arg(long, default_value = "60s", value_name = "TIME")]
+        each: Time,
+        #[arg(long)]
+        json: bool,
+    },
+    /// As many requests as it takes, each as soon as the last is answered: what a part can do at most
+    Hammer {
+        #[arg(value_enum)]
+        what: crate::hammer::What,
+        #[command(flatten)]
+        dir: Dir,
+        /// Orders go to so many of the four shards
+        #[arg(long, default_value = "4", value_parser = clap::value_parser!(u8).range(1..=4))]
+        shards: u8,
+        #[arg(long, default_value = "32", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        connections: u32,
+        #[arg(long = "for", default_value = "5s", value_name = "TIME")]
+        length: Time,
+    },
     /// How many instances the story's load needs, from what each step costs each component here
     Plan {
         #[command(flatten)]
@@ -175,7 +205,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         dir: Dir,
         /// For orders that are still on their way
-        #[arg(long, default_value = "60s", value_name = "TIME")]
+        #[arg(long, default_value = "90s", value_name = "TIME")]
         wait: Time,
         #[arg(long)]
         json: bool,

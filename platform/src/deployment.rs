@@ -62,6 +62,7 @@ pub(crate) struct Deployment {
     /// How often a store's POS asks for new orders.
     pub(crate) poll_ms: u64,
     /// Past days of the order curve were made up.
+    #[serde(default)]
     pub(crate) history: bool,
     /// Requests a second that the gateways let in, all together.
     pub(crate) rate_limit: u32,

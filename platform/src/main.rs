@@ -8,7 +8,9 @@ mod clock;
 mod dead_letters;
 mod deploy;
 mod deployment;
+mod drill;
 mod faults;
+mod hammer;
 mod listen;
 mod load;
 mod members;
@@ -33,6 +35,8 @@ use crate::cli::{Cli, Command};
 use crate::dead_letters::What;
 use crate::deploy::UpOptions;
 use crate::deployment::{Assigned, Deployment};
+use crate::drill::DrillOptions;
+use crate::hammer::HammerOptions;
 use crate::listen::ListenOptions;
 use crate::load::LoadOptions;
 use crate::plan::{DEFAULT_BASE_PORT, Plan};
@@ -80,6 +84,13 @@ fn run(command: Command) -> Result<u8> {
         Command::Down { dir, when_gone: Some(pid) } => wait(deploy::down_when_gone(&dir.dir, pid)),
         Command::Load { dir, rate, length, mix, json } => {
             wait(load::load(&dir.dir, LoadOptions { rate, length: length.0, mix, json }))
+        }
+        Command::Drill { dir, seed, rate, each, json } => {
+            wait(drill::drill(&dir.dir, DrillOptions { seed, rate, each: each.0, json }))
+        }
+        Command::Hammer { what, dir, shards, connections, length } => {
+            let options = HammerOptions { what, shards, connections, length: length.0 };
+            wait_on_all_cores(hammer::hammer(&dir.dir, options))
         }
         Command::Plan { dir, target, orders_a_day, cores, rate, length, json } => {
             let options = SizingOptions { target, orders_a_day, cores, rate, length: length.0, json };

@@ -119,7 +119,7 @@ impl Tally {
         )
     }
 
-    pub(super) fn to_json(&self, ran: Duration) -> Value {
+    pub(crate) fn to_json(&self, ran: Duration) -> Value {
         let ms = |time: Duration| (time.as_secs_f64() * 1e5).round() / 1e2;
         let steps: BTreeMap<&str, Value> = STEPS
             .iter()

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection as _, Postgres};
+use sqlx::{AssertSqlSafe, Postgres};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -208,10 +208,14 @@ impl Orders {
         store
             .within(async {
                 let mut connection = store.hold().await?;
-                let mut work = connection.begin().await?;
-                let is_new = sqlx::query(
-                    "INSERT INTO orders (id, request, member_id, store_id, product_id, quantity, amount_fen, status)
-                     VALUES ($1, $2::text::uuid, $3, $4, $5, $6, $7, 'new') ON CONFLICT (request) DO NOTHING",
+                // One statement is one transaction and one way to the server and back.
+                let written: Option<i64> = sqlx::query_scalar(
+                    "WITH made AS (
+                         INSERT INTO orders (id, request, member_id, store_id, product_id, quantity, amount_fen, status)
+                         VALUES ($1, $2::text::uuid, $3, $4, $5, $6, $7, 'new') ON CONFLICT (request) DO NOTHING
+                         RETURNING id
+                     ), told AS (INSERT INTO outbox (order_id, payload) SELECT id, $8 FROM made)
+                     SELECT id FROM made UNION ALL SELECT id FROM orders WHERE request = $2::text::uuid LIMIT 1",
                 )
                 .bind(id)
                 .bind(new.request.to_string())
@@ -220,24 +224,19 @@ impl Orders {
                 .bind(new.product)
                 .bind(new.quantity)
                 .bind(new.amount_fen)
-                .execute(&mut *work)
-                .await?
-                .rows_affected()
-                    == 1;
-                let written = if is_new {
-                    sqlx::query("INSERT INTO outbox (order_id, payload) VALUES ($1, $2)")
-                        .bind(id)
-                        .bind(&message)
-                        .execute(&mut *work)
-                        .await?;
-                    id
-                } else {
-                    sqlx::query_scalar("SELECT id FROM orders WHERE request = $1::text::uuid")
-                        .bind(new.request.to_string())
-                        .fetch_one(&mut *work)
-                        .await?
+                .bind(&message)
+                .fetch_optional(&mut *connection)
+                .await?;
+                let written = match written {
+                    Some(id) => id,
+                    // The first request was written while this one waited for it: it cannot be seen in there.
+                    None => {
+                        sqlx::query_scalar("SELECT id FROM orders WHERE request = $1::text::uuid")
+                            .bind(new.request.to_string())
+                            .fetch_one(&mut *connection)
+                            .await?
+                    }
                 };
-                work.commit().await?;
                 connection.done();
                 Ok(written)
             })

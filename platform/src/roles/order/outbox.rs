@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::Connection as _;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -71,20 +72,22 @@ impl Publisher {
                 )
                 .fetch_all(&mut *work)
                 .await?;
+                // All on their way before the first is confirmed: the broker confirms many at a time.
+                let sending = rows.iter().map(|(id, payload)| async move {
+                    (*id, timeout(LIMIT, self.broker.publish(payload.as_bytes())).await)
+                });
                 let mut done = Vec::with_capacity(rows.len());
-                for (id, payload) in &rows {
-                    match timeout(LIMIT, self.broker.publish(payload.as_bytes())).await {
-                        Ok(Ok(())) => done.push(*id),
-                        Ok(Err(failure)) => {
-                            broker_failure = Some(failure);
-                            break;
-                        }
+                for (id, sent) in join_all(sending).await {
+                    match sent {
+                        Ok(Ok(())) => done.push(id),
+                        Ok(Err(failure)) => broker_failure = Some(failure),
                         Err(_) => {
-                            self.broker.drop_link().await;
                             broker_failure = Some(Failure::unavailable("order-mq", "does not confirm"));
-                            break;
                         }
                     }
+                }
+                if done.len() < rows.len() {
+                    self.broker.drop_link().await;
                 }
                 if !done.is_empty() {
                     sqlx::query("DELETE FROM outbox WHERE id = ANY($1)")

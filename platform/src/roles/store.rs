@@ -116,11 +116,13 @@ impl PgStore {
                 options.options([("synchronous_commit", "remote_write"), ("statement_timeout", "120ms")])
             }
         };
+        // A rush finds some connections made: making one takes longer than an order may.
+        let ready = if durability == Durability::Both { CONNECTIONS / 2 } else { 0 };
         Ok(Arc::new(Self {
             name: name.into(),
             question: question(instance, "current_setting('transaction_read_only') = 'off'"),
             address: instance.address,
-            pool: pool_options().connect_lazy_with(options),
+            pool: pool_options().min_connections(ready).connect_lazy_with(options),
             breaker: Breaker::default(),
             metrics: Arc::clone(&role.metrics),
         }))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Failures in a row that open it. Fewer are bad luck: a killed instance costs some calls at once.
 const FAILURES: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct State {

@@ -171,7 +171,7 @@ pub(crate) enum Command {
     Listen {
         #[command(flatten)]
         dir: Dir,
-        /// Half of them phones on WebSockets, half stores on TCP
+        /// Half of them phones, half stores
         #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=16_000))]
         connections: u32,
         /// Words a second, each for one of them

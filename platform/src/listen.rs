@@ -1,4 +1,4 @@
-//! `listen`: many long connections at once, half of them phones on WebSockets, half stores on TCP, and words
+//! `listen`: many long connections at once, half of them phones, half stores, and words
 //! for them at a fixed rate: how many of the words arrive, and how long they take.
 
 use std::net::SocketAddrV4;
@@ -169,15 +169,13 @@ async fn be_phone(
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                next = socket.next() => match next {
-                    Some(Ok(message)) => {
-                        if let Ok(text) = message.to_text() {
-                            heard.word(text);
-                        }
-                    }
-                    _ => {
+                next = socket.next() => {
+                    let Some(Ok(message)) = next else {
                         heard.lost.fetch_add(1, Ordering::Relaxed);
                         return;
+                    };
+                    if let Ok(text) = message.to_text() {
+                        heard.word(text);
                     }
                 }
             }

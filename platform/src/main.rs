@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<u8> {
     match command {
-        Command::Up { dir, repair: true, .. } => wait(deploy::repair(&dir.dir)),
+        Command::Up { dir, repair: true, .. } | Command::Repair { dir } => wait(deploy::repair(&dir.dir)),
         Command::Up {
             scale,
             dir,
@@ -72,7 +72,6 @@ fn run(command: Command) -> Result<u8> {
             let options = UpOptions { scale, base_port, json, poll, history, rate_limit, access_log_to };
             wait(deploy::up(&dir.dir, options))
         }
-        Command::Repair { dir } => wait(deploy::repair(&dir.dir)),
         Command::Scale { component, count, dir } => wait(deploy::scale(&dir.dir, &component, count)),
         Command::Switch { service, to, dir } => {
             wait(deploy::switch(&dir.dir, &service, to == cli::Runtime::Vm))

@@ -79,13 +79,11 @@ pub(crate) async fn switch(dir: &Path, name: &str, to_vm: bool) -> Result<u8> {
 
 fn scalable(name: &str) -> Result<&'static Component> {
     let all = || COMPONENTS.iter().filter(|component| component.most().is_some());
-    match all().find(|component| component.name == name) {
-        Some(component) => Ok(component),
-        None => {
-            let names: Vec<_> = all().map(|component| component.name).collect();
-            bail!("{name} cannot be scaled while it runs; these can: {}", names.join(", "))
-        }
+    if let Some(component) = all().find(|component| component.name == name) {
+        return Ok(component);
     }
+    let names: Vec<_> = all().map(|component| component.name).collect();
+    bail!("{name} cannot be scaled while it runs; these can: {}", names.join(", "))
 }
 
 async fn set_count(running: &mut Running, component: &'static Component, count: u8) -> Result<()> {

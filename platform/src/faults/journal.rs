@@ -57,11 +57,8 @@ impl Journal {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let text = match std::fs::read_to_string(&path) {
-                Ok(text) => text,
-                // Its command has just undone it.
-                Err(_) => continue,
-            };
+            // One that cannot be read has just been undone by its command.
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
             let journal: Self = serde_json::from_str(&text)
                 .with_context(|| format!("cannot understand {}", path.display()))?;
             if journal.by.life() == Life::Dead {

@@ -28,7 +28,9 @@ struct StepTally {
     refused: u64,
     failed: u64,
     shed: u64,
+    /// Of good answers. How long the others take is told apart: a quick failure would make it look better.
     latency: Histogram,
+    failures: Histogram,
 }
 
 /// What the CDN said of its answers.
@@ -83,6 +85,8 @@ impl Tally {
                     "others".to_owned()
                 };
                 *self.failures.entry(kind).or_default() += 1;
+                tally.failures.add(latency);
+                return;
             }
         }
         tally.latency.add(latency);
@@ -129,6 +133,7 @@ impl Tally {
                     "well": tally.well, "refused": tally.refused, "failed": tally.failed, "shed": tally.shed,
                     "p50_ms": ms(tally.latency.quantile(0.5)), "p90_ms": ms(tally.latency.quantile(0.9)),
                     "p99_ms": ms(tally.latency.quantile(0.99)), "max_ms": ms(tally.latency.max()),
+                    "failed_p99_ms": ms(tally.failures.quantile(0.99)), "failed_max_ms": ms(tally.failures.max()),
                 });
                 (step.word(), value)
             })

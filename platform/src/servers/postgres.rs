@@ -24,7 +24,7 @@ pub(crate) const ADMIN: &str = "postgres";
 const REPLICATOR: &str = "replicator";
 /// Tells PostgreSQL to follow a primary.
 const STANDBY: &str = "standby.signal";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) async fn make_template(site: &Site) -> Result<()> {
     let password_file = site.deployment.data.join("admin-postgres");

@@ -34,8 +34,8 @@ fn the_excess_is_refused_pictures_stay_at_the_edge_and_instances_come_and_go() {
     assert!(told["well"].as_u64().unwrap() > 150, "{told}");
     assert_eq!(told["availability"], 1.0, "{told}");
     the_access_log_tells_each_request(&platform);
-    pictures_stay_at_the_edge(&platform);
     done(&platform, &["limit", "5000"]);
+    pictures_stay_at_the_edge(&platform);
 
     let under_way = command(&["load", "--json", "--rate", "60", "--for", "20s"], platform.dir.path())
         .stdout(Stdio::piped())

@@ -113,8 +113,16 @@ impl Platform {
 
     /// Every process of it: nginx's workers outlive their master.
     pub(crate) fn kill_whole(&self, name: &str) {
-        for pid in self.instance(name)["pids"].as_array().unwrap() {
-            kill(Pid::from_raw(pid.as_i64().unwrap().try_into().unwrap()), Signal::SIGKILL).ok();
+        let main = self.pid(name);
+        let parent = |pid: i32| -> Option<i32> {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().nth(1)?.parse().ok()
+        };
+        let all = std::fs::read_dir("/proc").unwrap();
+        let all = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        let workers: Vec<i32> = all.filter(|pid| parent(*pid) == Some(main)).collect();
+        for pid in std::iter::once(main).chain(workers) {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
         }
     }
 

@@ -33,6 +33,9 @@ use crate::catalog::STORES;
 /// The proxy may try both lines in this time.
 const PATIENCE: Duration = Duration::from_millis(3500);
 
+/// When the OMS did not answer, or had more than the kitchen could take.
+const SOON: Duration = Duration::from_secs(2);
+
 struct Fleet {
     proxy: Arc<Peers>,
     journal: Journal,
@@ -101,13 +104,27 @@ async fn serve(store: i64, kitchen: Arc<Kitchen>, fleet: Arc<Fleet>, asks: Asks,
             () = stop.cancelled() => return,
             asked = collect(store, &kitchen, &fleet) => asked,
         };
-        if let Err(failure) = asked {
-            tracing::warn!("store {store} gets no orders: {failure}");
+        match asked {
+            Ok(Left::Nothing) => {}
+            // Not a whole minute for what is known to be there.
+            Ok(Left::More) => turns.reset_after(SOON.min(asks.every)),
+            Err(failure) => {
+                tracing::warn!("store {store} gets no orders: {failure}");
+                turns.reset_after(SOON.min(asks.every));
+            }
         }
     }
 }
 
-async fn collect(store: i64, kitchen: &Kitchen, fleet: &Fleet) -> Result<(), Failure> {
+/// What is left at the OMS for this store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// The kitchen has no room for it now.
+    More,
+}
+
+async fn collect(store: i64, kitchen: &Kitchen, fleet: &Fleet) -> Result<Left, Failure> {
     let page = format!("/api/stores/{store}/new-orders");
     let listed: Listed = fleet.proxy.get_within(PATIENCE, &page).await?;
     let new = listed.orders.into_iter().map(|order| (order, true));
@@ -117,7 +134,7 @@ async fn collect(store: i64, kitchen: &Kitchen, fleet: &Fleet) -> Result<(), Fai
         if kitchen.knows(order) {
             continue;
         }
-        let Some(room) = kitchen.room() else { return Ok(()) };
+        let Some(room) = kitchen.room() else { return Ok(Left::More) };
         if is_new {
             match fleet.post::<Value>(&format!("/api/stores/{store}/orders/{order}/take"), &json!({})).await {
                 Ok(_) => {}
@@ -128,5 +145,5 @@ async fn collect(store: i64, kitchen: &Kitchen, fleet: &Fleet) -> Result<(), Fai
         }
         kitchen.accept(order, room).map_err(|error| Failure::unavailable("the journal", error))?;
     }
-    Ok(())
+    Ok(Left::Nothing)
 }

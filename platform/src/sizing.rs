@@ -27,6 +27,8 @@ const DAY_S: f64 = 86_400.0;
 const COUPONS: f64 = 0.03;
 /// How often a customer looks after an order.
 const LOOKS_PER_ORDER: f64 = 3.0;
+/// Use over the use without customers from which on the difference counts.
+const CLEARLY: f64 = 1.25;
 /// Pictures and menus for each page that is browsed.
 const STATICS_PER_PAGE: f64 = 2.0;
 
@@ -142,7 +144,9 @@ async fn measure(dir: &Path, options: SizingOptions, stop: &CancellationToken) -
         let all = ran.as_secs_f64() + 2.0;
         let well = tally.well().max(1) as f64;
         for component in COMPONENTS {
-            let cost = (grown(&before, &after, component.name) - quiet(component.name) * all).max(0.0);
+            let (all_used, idle) = (grown(&before, &after, component.name), quiet(component.name) * all);
+            // What is not clearly more than without customers is not their doing.
+            let cost = if all_used < idle * CLEARLY { 0.0 } else { all_used - idle };
             costs.entry(component.name).or_default().insert(step, cost / well * 1e3);
         }
     }

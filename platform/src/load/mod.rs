@@ -179,7 +179,12 @@ impl Load {
                     return Outcome::Failed(format!("no answer within {} s", PATIENCE.as_secs()));
                 }
                 Err(error) if error.is_connect() => last = format!("no connection: {}", innermost(&error)),
-                Err(error) => return Outcome::Failed(innermost(&error)),
+                // Closed in the moment when it was used again, as HTTP allows. Every step may be asked for
+                // again, so a phone does; it is counted.
+                Err(error) => {
+                    last = innermost(&error);
+                    self.tally().ask_again();
+                }
             }
         }
         Outcome::Failed(last)

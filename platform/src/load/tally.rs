@@ -49,9 +49,15 @@ pub(crate) struct Tally {
     /// How long a refusal takes. Apart from the others: it would make them look fast.
     refusals: Histogram,
     edge: Edge,
+    again: u64,
 }
 
 impl Tally {
+    /// A request went to another gateway because its connection was closed under it.
+    pub(super) fn ask_again(&mut self) {
+        self.again += 1;
+    }
+
     /// The CDN's word on one answer.
     pub(super) fn edge(&mut self, word: &str) {
         self.edge.answers += 1;
@@ -146,6 +152,7 @@ impl Tally {
             "orders_accepted": self.accepted,
             "orders_accepted_per_second": self.accepted as f64 / ran.as_secs_f64().max(0.001),
             "refused_p50_ms": ms(self.refusals.quantile(0.5)), "refused_p95_ms": ms(self.refusals.quantile(0.95)),
+            "asked_again": self.again,
             "cdn_answers": self.edge.answers, "cdn_hit_ratio": self.hit_ratio(),
             "steps": steps, "failures": self.failures,
         })
@@ -188,6 +195,9 @@ impl Tally {
         if self.sum(|step| step.refused) > 0 {
             let [p50, p95] = [0.5, 0.95].map(|share| ms(self.refusals.quantile(share)));
             writeln!(text, "refused within {p50} (p50), {p95} (p95)").ok();
+        }
+        if self.again > 0 {
+            writeln!(text, "{} asked again: their connection was closed under them", self.again).ok();
         }
         if self.edge.answers > 0 {
             let (share, all) = (self.hit_ratio() * 100.0, self.edge.answers);

@@ -9,15 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role as Side, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::hub::Topic;
@@ -36,6 +43,8 @@ const HELLO: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(30);
 /// Phones are asked now and then; one that does not answer until the next time is gone.
 const ASK_EVERY: Duration = Duration::from_secs(25);
+/// A phone says less.
+const LARGEST: usize = 4096;
 /// For one word to get into the socket.
 const SEND: Duration = Duration::from_secs(5);
 
@@ -71,19 +80,41 @@ struct Phone {
     member: i64,
 }
 
-async fn phone(
-    State(push): State<Arc<Push>>,
-    Query(phone): Query<Phone>,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+/// From HTTP to a WebSocket, as RFC 6455 has it.
+async fn phone(State(push): State<Arc<Push>>, Query(phone): Query<Phone>, mut request: Request) -> Response {
+    let headers = request.headers();
+    let is_asked =
+        headers.get(header::UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+            && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    let (true, Some(key)) = (is_asked, headers.get(header::SEC_WEBSOCKET_KEY)) else {
+        return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket")]).into_response();
+    };
+    let accept = derive_accept_key(key.as_bytes());
     let Some(listener) = push.hub.listen(Topic::Member(phone.member)) else {
         return Failure::Overloaded.into_response();
     };
-    let stop = push.stop.clone();
-    upgrade.max_message_size(4096).on_upgrade(async move |socket| serve_phone(socket, listener, stop).await)
+    let (upgrade, stop) = (hyper::upgrade::on(&mut request), push.stop.clone());
+    tokio::spawn(async move {
+        // A phone that gives up in between needs nothing more.
+        let Ok(upgraded) = upgrade.await else { return };
+        let limits = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
+        let socket =
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Side::Server, Some(limits)).await;
+        serve_phone(socket, listener, stop).await;
+    });
+    let headers = [
+        (header::CONNECTION, "upgrade"),
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_ACCEPT, accept.as_str()),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-async fn serve_phone(mut socket: WebSocket, mut listener: Listener, stop: CancellationToken) {
+async fn serve_phone(
+    mut socket: WebSocketStream<TokioIo<Upgraded>>,
+    mut listener: Listener,
+    stop: CancellationToken,
+) {
     let mut asks = tokio::time::interval(ASK_EVERY);
     asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     asks.reset();
@@ -98,7 +129,7 @@ async fn serve_phone(mut socket: WebSocket, mut listener: Listener, stop: Cancel
                 Some(words) => Message::Text(words.as_ref().into()),
                 None => return,
             },
-            heard = socket.recv() => match heard {
+            heard = socket.next() => match heard {
                 Some(Ok(_)) => {
                     answered = true;
                     continue;

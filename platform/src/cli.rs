@@ -36,9 +36,18 @@ pub(crate) enum Command {
         /// The first of 100 ports, or `auto` for the first free block
         #[arg(long, default_value_t = BasePortArg(BasePort::At(DEFAULT_BASE_PORT)), value_name = "PORT|auto")]
         base_port: BasePortArg,
-        /// How often each store's POS asks for new orders. Once a minute in the story; a demo is in a hurry
-        #[arg(long, default_value = "5s", value_name = "TIME")]
+        /// How often each store's POS asks for new orders, whether push tells it of any or not
+        #[arg(long, default_value = "60s", value_name = "TIME")]
         poll: Time,
+        /// Requests a second that the gateways let in, all together; what comes on top gets 429 at once
+        #[arg(long, default_value = "2000", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        rate_limit: u32,
+        /// Make up past days of the order curve, marked as generated
+        #[arg(long)]
+        history: bool,
+        /// A syslog receiver (UDP) for the access log in JSON, besides its file
+        #[arg(long, value_name = "IP:PORT")]
+        access_log_to: Option<std::net::SocketAddr>,
         /// Print the state as JSON instead of progress and a table
         #[arg(long)]
         json: bool,
@@ -53,6 +62,44 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Undo faults whose `break` was killed, and start again what died
+    Repair {
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// More or fewer instances of a component while it works; nothing is refused meanwhile
+    Scale {
+        /// miniapp-server, one of the seven services, or a kept VM group such as coupon-service-vm
+        component: String,
+        count: u8,
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Move a service's traffic to its kept VM group, or back to its containers
+    Switch {
+        service: String,
+        to: Runtime,
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Let a shard's replica take its dead primary's place
+    Promote {
+        /// The shard, order-db-1 to order-db-4
+        shard: String,
+        /// End the primary first when it is alive; go on without orders that the replica never got
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Change the site-wide rate limit of the gateways while they work
+    Limit {
+        /// Requests a second, all gateways together
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        rate: u32,
+        #[command(flatten)]
+        dir: Dir,
+    },
     /// Customers at a fixed rate, through the gateways: latency by step, availability, orders a second
     Load {
         #[command(flatten)]
@@ -62,9 +109,94 @@ pub(crate) enum Command {
         rate: u32,
         #[arg(long = "for", default_value = "60s", value_name = "TIME")]
         length: Time,
-        /// Shares of the steps browse, order, coupon, refresh
+        /// Shares of the steps static, browse, order, coupon, refresh
         #[arg(long, default_value_t = Mix::default())]
         mix: Mix,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Kill one instance of each component in turn under load; exit status 1 when customers noticed
+    Drill {
+        #[command(flatten)]
+        dir: Dir,
+        /// Draws the instances
+        #[arg(long, default_value = "1")]
+        seed: u64,
+        /// Requests a second
+        #[arg(long, default_value = "100", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: u32,
+        /// For each component
+        #[arg(long, default_value = "60s", value_name = "TIME")]
+        each: Time,
+        #[arg(long)]
+        json: bool,
+    },
+    /// As many requests as it takes, each as soon as the last is answered: what a part can do at most
+    Hammer {
+        #[arg(value_enum)]
+        what: crate::hammer::What,
+        #[command(flatten)]
+        dir: Dir,
+        /// Orders go to so many of the four shards
+        #[arg(long, default_value = "4", value_parser = clap::value_parser!(u8).range(1..=4))]
+        shards: u8,
+        #[arg(long, default_value = "32", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        connections: u32,
+        #[arg(long = "for", default_value = "5s", value_name = "TIME")]
+        length: Time,
+    },
+    /// How many instances the story's load needs, from what each step costs each component here
+    Plan {
+        #[command(flatten)]
+        dir: Dir,
+        /// Requests a second at the gateways, at the peak
+        #[arg(long, default_value = "100000", value_name = "N")]
+        target: u32,
+        /// The peak is twenty times the day's mean
+        #[arg(long, default_value = "5000000", value_name = "N")]
+        orders_a_day: u32,
+        /// Cores of the machine that an instance is to have
+        #[arg(long, default_value = "4", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+        cores: u32,
+        /// Requests a second while measuring
+        #[arg(long, default_value = "60", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: u32,
+        /// For each step
+        #[arg(long = "for", default_value = "8s", value_name = "TIME")]
+        length: Time,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Many long connections to one push centre, and words for them at a fixed rate
+    Listen {
+        #[command(flatten)]
+        dir: Dir,
+        /// Half of them phones, half stores
+        #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=16_000))]
+        connections: u32,
+        /// Words a second, each for one of them
+        #[arg(long, default_value = "200", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        rate: u32,
+        #[arg(long = "for", default_value = "10s", value_name = "TIME")]
+        length: Time,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Walk every product as a client would, so that the caches have it; done every night, too
+    WarmUp {
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Messages that the OMS could not read
+    DeadLetters {
+        #[command(flatten)]
+        dir: Dir,
+        /// Back onto the queue of orders, after what made them unreadable was mended
+        #[arg(long, conflicts_with = "drop")]
+        requeue: bool,
+        /// Looked at and not wanted
+        #[arg(long)]
+        drop: bool,
         #[arg(long)]
         json: bool,
     },
@@ -73,7 +205,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         dir: Dir,
         /// For orders that are still on their way
-        #[arg(long, default_value = "60s", value_name = "TIME")]
+        #[arg(long, default_value = "90s", value_name = "TIME")]
         wait: Time,
         #[arg(long)]
         json: bool,
@@ -105,6 +237,9 @@ pub(crate) enum Command {
     Topology {
         #[command(flatten)]
         dir: Dir,
+        /// What `up` would start, where nothing runs
+        #[arg(long, value_enum, default_value = "small")]
+        scale: Scale,
         /// Where the secrets lie, as seen from the printed file
         #[arg(long, default_value = "secrets", value_name = "PREFIX")]
         secrets_prefix: String,
@@ -122,6 +257,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         dir: Dir,
     },
+}
+
+/// Where a service's instances run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Runtime {
+    Container,
+    Vm,
 }
 
 /// `30s`, `2m`, `500ms`; a bare number is seconds.

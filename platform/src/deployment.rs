@@ -1,6 +1,7 @@
 //! One deployment on disk: what was asked for (`deployment.json`) and what runs (`state.json`).
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Scale;
-use crate::plan::Plan;
+use crate::catalog::{Component, Scale, VM};
+use crate::plan::{Counts, Instance, Plan};
 use crate::process::{Marks, Process};
 use crate::secrets::Secrets;
 
@@ -18,7 +19,36 @@ pub(crate) const NAME: &str = "ordering-platform";
 /// In `--dir`.
 pub(crate) const ACCEPTED: &str = "accepted.log";
 
-/// What does not change from `up` to `down`.
+/// Who does whose part at present.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Assigned {
+    /// Services whose kept VM group carries the traffic.
+    pub(crate) on_vm: BTreeSet<String>,
+    /// Shards whose replica was promoted: the server that was made as the primary is the replica now.
+    pub(crate) promoted: BTreeSet<u8>,
+}
+
+impl Assigned {
+    /// The group that carries a component's traffic: itself, or its VM group.
+    pub(crate) fn active<'a>(&self, component: &'a str) -> Cow<'a, str> {
+        if self.on_vm.contains(component) { format!("{component}{VM}").into() } else { component.into() }
+    }
+
+    /// Is this group kept, and another carries its traffic?
+    pub(crate) fn is_kept(&self, component: &Component) -> bool {
+        match component.stands_in_for() {
+            Some(service) => !self.on_vm.contains(service),
+            None => self.on_vm.contains(component.name),
+        }
+    }
+
+    /// Is this server of a shard its replica?
+    pub(crate) fn is_replica(&self, instance: &Instance) -> bool {
+        instance.shard().is_some_and(|shard| instance.is_made_replica() != self.promoted.contains(&shard))
+    }
+}
+
+/// What was asked for, by `up` and by the commands that change it while it runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Deployment {
     /// In the environment of every process of this deployment.
@@ -31,6 +61,16 @@ pub(crate) struct Deployment {
     pub(crate) dir: PathBuf,
     /// How often a store's POS asks for new orders.
     pub(crate) poll_ms: u64,
+    /// Past days of the order curve were made up.
+    #[serde(default)]
+    pub(crate) history: bool,
+    /// Requests a second that the gateways let in, all together.
+    pub(crate) rate_limit: u32,
+    /// Where the gateways' access log goes besides its file: a syslog receiver's UDP address.
+    pub(crate) access_log_to: Option<String>,
+    /// Instances by component, where `scale` changed them.
+    pub(crate) counts: Counts,
+    pub(crate) assigned: Assigned,
 }
 
 impl Deployment {
@@ -50,7 +90,7 @@ impl Deployment {
     }
 
     pub(crate) fn plan(&self) -> Result<Plan> {
-        Plan::new(self.scale, self.base_port)
+        Plan::with(self.scale, self.base_port, &self.counts)
     }
 
     pub(crate) fn secrets(&self) -> Secrets {

@@ -2,6 +2,7 @@
 //! and our own processes need none.
 
 use anyhow::{Context as _, Result};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, User, setgid, setgroups, setuid};
 
 /// The unprivileged user that servers run as when root starts them.
@@ -30,4 +31,12 @@ pub(crate) fn drop_privileges() -> Result<()> {
         setuid(Uid::from_raw(account.uid)).context("cannot change the user")?;
     }
     Ok(())
+}
+
+/// As many open files as this process may have: ten thousand connections need more than the usual thousand.
+/// Where that is not allowed, the usual number has to do.
+pub(crate) fn raise_open_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).ok();
+    }
 }

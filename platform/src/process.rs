@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
@@ -74,6 +75,17 @@ impl Process {
             },
             _ => Life::Dead,
         }
+    }
+
+    /// Processor time of its threads that live, to the nanosecond: the usual ticks of ten milliseconds are
+    /// too coarse for what one request costs.
+    pub(crate) fn cpu(self) -> Duration {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.pid)) else { return Duration::ZERO };
+        let used = threads.filter_map(|thread| {
+            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(used.sum())
     }
 
     pub(crate) fn parent(self) -> Option<i32> {

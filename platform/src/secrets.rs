@@ -32,8 +32,15 @@ impl Secrets {
             .mode(0o700)
             .create(&secrets.dir)
             .with_context(|| format!("cannot create {}", secrets.dir.display()))?;
-        let fixed =
-            ["monitor-mysql", "monitor-postgres", "monitor-amqp", "redis", "admin-mysql", "admin-postgres"];
+        let fixed = [
+            "monitor-mysql",
+            "monitor-postgres",
+            "monitor-amqp",
+            "redis",
+            "admin-mysql",
+            "admin-postgres",
+            "replicator-postgres",
+        ];
         for name in fixed {
             secrets.write(name)?;
         }

@@ -4,17 +4,19 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::catalog::{Component, Dependency, Kind, Strength, TIERS};
+use crate::deployment::Assigned;
 use crate::plan::{DEFAULT_BASE_PORT, Instance, Plan};
+use crate::servers::STATIC_MENU;
 
 /// The text for one deployment; `secrets` is their directory as seen from where the text is written to.
-pub(crate) fn render(plan: &Plan, secrets: &str) -> String {
+pub(crate) fn render(plan: &Plan, assigned: &Assigned, secrets: &str) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
-    write_all(&mut text, plan, secrets).ok();
+    write_all(&mut text, plan, assigned, secrets).ok();
     text
 }
 
-fn write_all(text: &mut String, plan: &Plan, secrets: &str) -> std::fmt::Result {
+fn write_all(text: &mut String, plan: &Plan, assigned: &Assigned, secrets: &str) -> std::fmt::Result {
     writeln!(
         text,
         "# The ordering platform as `ordering-platform up` starts it: what there is, how it is asked,"
@@ -37,7 +39,7 @@ fn write_all(text: &mut String, plan: &Plan, secrets: &str) -> std::fmt::Result 
         writeln!(text, "  # {words}")?;
         for component in crate::catalog::COMPONENTS {
             if component.tier == *tier && present.contains(component.name) {
-                write_component(text, plan, component, &present, secrets)?;
+                write_component(text, plan, assigned, component, &present, secrets)?;
             }
         }
     }
@@ -50,6 +52,7 @@ fn write_all(text: &mut String, plan: &Plan, secrets: &str) -> std::fmt::Result 
 fn write_component(
     text: &mut String,
     plan: &Plan,
+    assigned: &Assigned,
     component: &Component,
     present: &HashSet<&str>,
     secrets: &str,
@@ -57,9 +60,15 @@ fn write_component(
     writeln!(text, "  {}:", component.name)?;
     writeln!(text, "    title: {{ en: {}, zh: {} }}", component.en, component.zh)?;
     writeln!(text, "    tier: {}", component.tier)?;
-    write_instances(text, component, &plan.of(component.name).collect::<Vec<_>>())?;
+    write_instances(text, component, plan, assigned)?;
     write_probe(text, component, secrets)?;
     match component.kind {
+        _ if assigned.is_kept(component) => {
+            writeln!(
+                text,
+                "    policy: standby                     # kept to switch to; carries no traffic"
+            )?;
+        }
         Kind::MiniApp => writeln!(text, "    policy: {{ replicas: {{ min_healthy: 50% }} }}")?,
         Kind::Line => {
             writeln!(text, "    policy: any                         # one of the two suffices")?;
@@ -69,36 +78,46 @@ fn write_component(
         }
         _ => {}
     }
-    write_dependencies(text, component, present)?;
+    write_dependencies(text, component, assigned, present)?;
     writeln!(text)
 }
 
-fn write_instances(text: &mut String, component: &Component, instances: &[&Instance]) -> std::fmt::Result {
-    if component.is_sharded() {
-        writeln!(text, "    instances:")?;
-        for instance in instances {
-            writeln!(
-                text,
-                "      - {{ address: \"{}\", labels: {{ shard: \"{}\", role: primary }} }}",
-                instance.address, instance.number
-            )?;
+/// One by one: where each runs tells a lost machine or zone from as many separate faults.
+fn write_instances(
+    text: &mut String,
+    component: &Component,
+    plan: &Plan,
+    assigned: &Assigned,
+) -> std::fmt::Result {
+    writeln!(text, "    instances:")?;
+    for instance in plan.of(component.name) {
+        let Instance { name, address, number, .. } = instance;
+        write!(text, "      - {{ ")?;
+        if *name != format!("{}-{number}", component.name) {
+            write!(text, "name: {name}, ")?;
         }
-        return Ok(());
-    }
-    if component.kind == Kind::Line {
-        writeln!(text, "    instances:")?;
-        for Instance { name, address, .. } in instances {
-            writeln!(text, "      - {{ name: {name}, address: \"{address}\", labels: {{ line: {name} }} }}")?;
+        write!(text, "address: \"{address}\", labels: {{ ")?;
+        if let Some(shard) = instance.shard() {
+            let role = if assigned.is_replica(instance) { "replica" } else { "primary" };
+            write!(text, "shard: \"{shard}\", role: {role}, ")?;
         }
-        return Ok(());
+        if component.kind == Kind::Line {
+            write!(text, "line: {name}, ")?;
+        }
+        if component.kind != Kind::Outside {
+            write!(text, "zone: {}, ", instance.zone())?;
+        }
+        write!(text, "host: {}", instance.host())?;
+        if let Some(version) = instance.version() {
+            write!(text, ", version: \"{version}\"")?;
+        }
+        if component.kind == Kind::Service {
+            let runtime = if component.stands_in_for().is_some() { "vm" } else { "container" };
+            write!(text, ", runtime: {runtime}")?;
+        }
+        writeln!(text, " }} }}")?;
     }
-    let Some(first) = instances.first() else { return Ok(()) };
-    let port = first.address.port();
-    let [a, b, c, d] = first.address.ip().octets();
-    match instances {
-        [_] => writeln!(text, "    instances: [\"{a}.{b}.{c}.{d}:{port}\"]"),
-        many => writeln!(text, "    instances: [\"{a}.{b}.{c}.[{d}-{}]:{port}\"]", many.len()),
-    }
+    Ok(())
 }
 
 fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::fmt::Result {
@@ -108,14 +127,25 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
             text,
             "    probe:\n      nginx: {{ path: /stub_status }}\n      \
              # Through the gateway to a page: what a customer sees.\n      \
-             http: {{ path: /api/home, witness: off, slow: {{ yellow: 600ms, red: 1200ms }} }}"
+             http: {{ path: /probe/home, witness: off, slow: {{ yellow: 600ms, red: 1200ms }} }}"
+        ),
+        Kind::Cdn => writeln!(
+            text,
+            "    probe:\n      nginx: {{ path: /stub_status }}\n      \
+             http: {{ path: {STATIC_MENU}, witness: off, slow: {{ yellow: 600ms, red: 1200ms }} }}"
         ),
         Kind::Line => writeln!(
             text,
             "    # Through the line to the OMS: what a store sees.\n    \
              probe: {{ http: {{ path: /health, witness: off, slow: {{ yellow: 500ms, red: 1s }} }} }}"
         ),
-        Kind::MiniApp | Kind::Service | Kind::Oms | Kind::PosProxy | Kind::Pos | Kind::Outside => {
+        Kind::MiniApp
+        | Kind::Service
+        | Kind::Oms
+        | Kind::Push
+        | Kind::PosProxy
+        | Kind::Pos
+        | Kind::Outside => {
             // The page asks everything behind it; a busy machine takes half a second over that.
             writeln!(
                 text,
@@ -129,32 +159,47 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
             text,
             "    probe: {{ mysql: {{ database: {database}, user: monitor, password: \"${{file:{secrets}/monitor-mysql}}\" }} }}"
         ),
-        Kind::Postgres => writeln!(
-            text,
-            "    probe: {{ postgres: {{ database: {database}, user: monitor, password: \
-             \"${{file:{secrets}/monitor-postgres}}\", expect_role: primary }} }}"
-        ),
+        Kind::Postgres => {
+            // The servers of a shard change their roles when one is promoted.
+            let role = if component.is_sharded() { "" } else { ", expect_role: primary" };
+            writeln!(
+                text,
+                "    probe: {{ postgres: {{ database: {database}, user: monitor, password: \
+                 \"${{file:{secrets}/monitor-postgres}}\"{role} }} }}"
+            )
+        }
         Kind::RabbitMq => writeln!(
             text,
             "    probe:\n      amqp:\n        user: monitor\n        \
              password: \"${{file:{secrets}/monitor-amqp}}\"\n        vhost: /\n        queues:\n          \
-             orders: {{ messages: {{ yellow: 1000, red: 10000 }}, consumers: {{ red: 0 }} }}"
+             orders: {{ messages: {{ yellow: 1000, red: 10000 }}, consumers: {{ red: 0 }} }}\n          \
+             # What nobody could read waits here for a person.\n          \
+             orders.dead: {{ messages: {{ yellow: 1 }} }}"
         ),
     }
 }
 
-fn write_dependencies(text: &mut String, component: &Component, present: &HashSet<&str>) -> std::fmt::Result {
-    let kept: Vec<&Dependency> =
-        component.depends_on.iter().filter(|dependency| present.contains(dependency.on)).collect();
+fn write_dependencies(
+    text: &mut String,
+    component: &Component,
+    assigned: &Assigned,
+    present: &HashSet<&str>,
+) -> std::fmt::Result {
+    let kept: Vec<(String, Strength)> = component
+        .depends_on
+        .iter()
+        .filter(|dependency| present.contains(dependency.on))
+        .map(|Dependency { on, strength }| (assigned.active(on).into_owned(), *strength))
+        .collect();
     if kept.is_empty() {
         return Ok(());
     }
-    if kept.iter().all(|dependency| dependency.strength == Strength::Required) {
-        let names: Vec<&str> = kept.iter().map(|dependency| dependency.on).collect();
+    if kept.iter().all(|(_, strength)| *strength == Strength::Required) {
+        let names: Vec<&str> = kept.iter().map(|(on, _)| on.as_str()).collect();
         return writeln!(text, "    depends_on: [{}]", names.join(", "));
     }
     writeln!(text, "    depends_on:")?;
-    for Dependency { on, strength } in kept {
+    for (on, strength) in kept {
         match strength {
             Strength::Required => writeln!(text, "      - {on}")?,
             Strength::Optional => writeln!(text, "      - {{ on: {on}, strength: optional }}")?,
@@ -175,18 +220,34 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../topology.yaml");
         assert_eq!(
             std::fs::read_to_string(path).unwrap(),
-            render(&plan, ".demo/secrets"),
+            render(&plan, &Assigned::default(), ".demo/secrets"),
             "write it anew: ordering-platform topology --secrets-prefix .demo/secrets > topology.yaml"
         );
     }
 
     #[test]
-    fn shards_are_listed_one_by_one_and_equals_as_a_range() {
-        let text = render(&Plan::new(Scale::Small, 20_000).unwrap(), "secrets");
-        assert!(
-            text.contains("- { address: \"127.10.34.4:20034\", labels: { shard: \"4\", role: primary } }")
-        );
-        assert!(text.contains("instances: [\"127.10.2.[1-4]:20002\"]"));
-        assert!(text.contains("password: \"${file:secrets/redis}\""));
+    fn every_instance_says_where_it_runs_and_what_it_is() {
+        let plan = Plan::new(Scale::Full, 20_000).unwrap();
+        let text = render(&plan, &Assigned::default(), "secrets");
+        for line in [
+            r#"- { address: "127.10.34.4:20034", labels: { shard: "4", role: primary, zone: b, host: order-db-4-host } }"#,
+            r#"- { name: order-db-4-replica, address: "127.10.34.8:20034", labels: { shard: "4", role: replica, zone: a, host: order-db-4-replica-host } }"#,
+            r#"- { address: "127.10.8.2:20008", labels: { zone: b, host: services-b1, version: "2.4.0", runtime: container } }"#,
+            r#"password: "${file:secrets/redis}""#,
+        ] {
+            assert!(text.contains(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn after_a_switch_and_a_promotion_the_others_do_the_work() {
+        let plan = Plan::new(Scale::Full, 20_000).unwrap();
+        let assigned = Assigned { on_vm: ["coupon-service".to_owned()].into(), promoted: [3].into() };
+        let text = render(&plan, &assigned, "secrets");
+        assert!(text.contains("- { on: coupon-service-vm, strength: optional }"));
+        assert!(!text.contains("- { on: coupon-service, strength: optional }"));
+        assert!(text.contains(r#"address: "127.10.34.3:20034", labels: { shard: "3", role: replica"#));
+        let part = text.split("\n  coupon-service:").nth(1).unwrap();
+        assert!(part.split("\n\n").next().unwrap().contains("policy: standby"));
     }
 }

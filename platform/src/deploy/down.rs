@@ -12,6 +12,7 @@ use super::absolute;
 use super::up::{OWNER_FILE, marks};
 use crate::clock;
 use crate::deployment::{ACCEPTED, Deployment, DirLock};
+use crate::faults::BREAKS;
 use crate::output::say;
 use crate::process::{Life, Process};
 
@@ -141,6 +142,7 @@ fn remove(dir: &Path) -> Result<()> {
     if secrets.exists() {
         fs::remove_dir_all(&secrets).with_context(|| format!("cannot remove {}", secrets.display()))?;
     }
+    fs::remove_dir_all(dir.join(BREAKS)).ok();
     for name in ["state.json", "topology.yaml", ACCEPTED, "deployment.json"] {
         fs::remove_file(dir.join(name)).ok();
     }

@@ -1,7 +1,10 @@
 //! The commands that start, show, mend and stop a deployment.
 
 mod down;
+mod promote;
 mod repair;
+mod scale;
+mod site;
 mod start;
 mod status;
 mod up;
@@ -11,7 +14,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 pub(crate) use self::down::{down, down_when_gone};
-pub(crate) use self::repair::{mend, repair};
+pub(crate) use self::promote::promote;
+pub(crate) use self::repair::{Change, mend, repair, replace};
+pub(crate) use self::scale::{limit, scale, switch};
 pub(crate) use self::status::status;
 pub(crate) use self::up::{UpOptions, up};
 

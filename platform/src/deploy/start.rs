@@ -41,6 +41,8 @@ async fn start(site: &Site, instance: &Instance, data: Data) -> Result<Running> 
         servers::prepare(site, instance)
             .await
             .with_context(|| format!("cannot prepare {}", instance.name))?;
+    } else {
+        servers::renew(site, instance).await.with_context(|| format!("cannot renew {}", instance.name))?;
     }
     let launch = servers::launch(site, instance)?;
     let mut child = spawn(site, &instance.name, &launch)?;
@@ -49,6 +51,20 @@ async fn start(site: &Site, instance: &Instance, data: Data) -> Result<Running> 
         servers::provision(site, instance)
             .await
             .with_context(|| format!("cannot set up {}", instance.name))?;
+    }
+    describe(site, instance, child.id().cast_signed())
+}
+
+/// Starts one otherwise than usual. Whether it serves is waited for, or not.
+pub(super) async fn start_changed(
+    site: &Site,
+    instance: &Instance,
+    launch: &Launch,
+    wait: bool,
+) -> Result<Running> {
+    let mut child = spawn(site, &instance.name, launch)?;
+    if wait {
+        await_answer(site, instance, &mut child).await?;
     }
     describe(site, instance, child.id().cast_signed())
 }

@@ -1,6 +1,8 @@
 //! `up`: all of it, or nothing.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +16,8 @@ use super::start::{Data, enter, refresh, start_all, start_traffic};
 use super::{absolute, down};
 use crate::catalog::{Kind, Scale};
 use crate::clock;
-use crate::deployment::{Deployment, DirLock, NAME, State, write_atomically};
+use crate::deployment::{Assigned, Deployment, DirLock, NAME, State, write_atomically};
+use crate::members;
 use crate::output::say;
 use crate::plan::Instance;
 use crate::ports::{BasePort, Block};
@@ -34,6 +37,12 @@ pub(crate) struct UpOptions {
     pub(crate) json: bool,
     /// How often a store's POS asks for new orders.
     pub(crate) poll: Duration,
+    /// Whether past days of the order curve are made up.
+    pub(crate) history: bool,
+    /// Requests a second that the gateways let in, all together.
+    pub(crate) rate_limit: u32,
+    /// Where the access log goes besides its file.
+    pub(crate) access_log_to: Option<SocketAddr>,
 }
 
 /// Starts everything. The number is the exit status: a signal half-way ends what was started.
@@ -116,19 +125,33 @@ async fn start_everything(dir: &Path, options: UpOptions) -> Result<()> {
     enter(&mut state, &site, broker);
     enter(&mut state, &site, servers);
 
-    let ours =
-        [Kind::Outside, Kind::Service, Kind::Oms, Kind::MiniApp, Kind::Line, Kind::PosProxy, Kind::Pos];
+    members::write(&site.deployment, &members::book(&site.deployment, &site.plan))?;
+    let ours = [
+        Kind::Outside,
+        Kind::Service,
+        Kind::Oms,
+        Kind::Push,
+        Kind::MiniApp,
+        Kind::Line,
+        Kind::PosProxy,
+        Kind::Pos,
+    ];
     let roles = start_all(&site, &of_kinds(&site, &ours), Data::Fresh).await?;
     progress(format!("{} services, mini-program servers, OMS, lines and POS serve", roles.len()));
     enter(&mut state, &site, roles);
 
     let gateways = start_all(&site, &of_kinds(&site, &[Kind::Nginx]), Data::Fresh).await?;
     enter(&mut state, &site, gateways);
+    let edges = start_all(&site, &of_kinds(&site, &[Kind::Cdn]), Data::Fresh).await?;
+    enter(&mut state, &site, edges);
     await_all_well(&site).await?;
     state.helpers.push(start_traffic(&site)?);
     progress("gateways serve the home page, every dependency answers, a light load runs".to_owned());
 
-    write_atomically(&dir.join("topology.yaml"), &topology_file::render(&site.plan, "secrets"))?;
+    write_atomically(
+        &dir.join("topology.yaml"),
+        &topology_file::render(&site.plan, &site.deployment.assigned, "secrets"),
+    )?;
     refresh(&mut state);
     state.save()?;
     if options.json {
@@ -150,6 +173,11 @@ fn create(dir: &Path, options: UpOptions, base_port: u16) -> Result<Deployment> 
         data,
         dir: dir.to_owned(),
         poll_ms: options.poll.as_millis() as u64,
+        history: options.history,
+        rate_limit: options.rate_limit,
+        access_log_to: options.access_log_to.map(|to| to.to_string()),
+        counts: BTreeMap::new(),
+        assigned: Assigned::default(),
     };
     deployment.save()?;
     Ok(deployment)

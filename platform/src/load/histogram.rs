@@ -8,7 +8,7 @@ const STEP: f64 = 1.02;
 const BUCKETS: usize = 920;
 
 #[derive(Clone, Debug)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     buckets: Vec<u64>,
     count: u64,
     max: Duration,
@@ -21,7 +21,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    pub(super) fn add(&mut self, latency: Duration) {
+    pub(crate) fn add(&mut self, latency: Duration) {
         let micros = (latency.as_secs_f64() * 1e6).max(1.0);
         let index = (micros.ln() / STEP.ln()).ceil() as usize;
         if let Some(bucket) = self.buckets.get_mut(index.min(BUCKETS - 1)) {
@@ -31,12 +31,12 @@ impl Histogram {
         self.max = self.max.max(latency);
     }
 
-    pub(super) fn max(&self) -> Duration {
+    pub(crate) fn max(&self) -> Duration {
         self.max
     }
 
     /// What that share of all stayed below.
-    pub(super) fn quantile(&self, share: f64) -> Duration {
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
         let rank = (self.count as f64 * share).ceil() as u64;
         let mut seen = 0;
         for (index, count) in self.buckets.iter().enumerate() {

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
+    /// The static menu and its pictures, from the CDN.
+    Static,
     /// The home page, the menu, a product.
     Browse,
     /// Order one coffee and pay for it.
@@ -15,11 +17,12 @@ pub(crate) enum Step {
     Refresh,
 }
 
-pub(super) const STEPS: [Step; 4] = [Step::Browse, Step::Order, Step::Coupon, Step::Refresh];
+pub(crate) const STEPS: [Step; 5] = [Step::Static, Step::Browse, Step::Order, Step::Coupon, Step::Refresh];
 
 impl Step {
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
+            Self::Static => "static",
             Self::Browse => "browse",
             Self::Order => "order",
             Self::Coupon => "coupon",
@@ -34,7 +37,7 @@ pub(crate) struct Mix([u32; STEPS.len()]);
 
 impl Default for Mix {
     fn default() -> Self {
-        Self([70, 20, 5, 5])
+        Self([20, 50, 20, 5, 5])
     }
 }
 
@@ -69,6 +72,11 @@ impl fmt::Display for Mix {
 }
 
 impl Mix {
+    /// Nothing but this.
+    pub(crate) fn only(step: Step) -> Self {
+        Self(STEPS.map(|other| u32::from(other == step)))
+    }
+
     /// What the customer does who drew this number.
     pub(super) fn step(self, draw: u64) -> Step {
         let mut rest = draw % u64::from(self.0.iter().sum::<u32>());
@@ -89,7 +97,7 @@ mod tests {
     #[test]
     fn shares_are_kept_and_written_back_as_read() {
         let mix: Mix = "order=1,browse=3".parse().unwrap();
-        assert_eq!(mix.to_string(), "browse=3,order=1,coupon=0,refresh=0");
+        assert_eq!(mix.to_string(), "static=0,browse=3,order=1,coupon=0,refresh=0");
         let orders = (0..4000).filter(|draw| mix.step(*draw) == Step::Order).count();
         assert_eq!(orders, 1000);
     }
@@ -97,7 +105,7 @@ mod tests {
     #[test]
     fn an_unknown_step_is_named_with_the_known_ones() {
         let error = "pay=3".parse::<Mix>().unwrap_err();
-        assert!(error.contains("pay") && error.contains("browse, order, coupon, refresh"), "{error}");
+        assert!(error.contains("pay") && error.contains("static, browse, order, coupon, refresh"), "{error}");
         assert!("browse=0".parse::<Mix>().is_err());
     }
 }

@@ -19,15 +19,17 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub(crate) use self::mix::Mix;
-use self::mix::Step;
-use self::tally::{Outcome, Tally};
+pub(crate) use self::histogram::Histogram;
+pub(crate) use self::mix::{Mix, STEPS, Step};
+use self::tally::Outcome;
+pub(crate) use self::tally::Tally;
 use crate::accepted::Accepted;
-use crate::catalog::STORES;
+use crate::catalog::{PRODUCTS, STORES};
 use crate::clock;
 use crate::deployment::Deployment;
 use crate::output::say;
 use crate::roles::{cancel_on_signal, innermost, read_answer};
+use crate::servers::STATIC_MENU;
 
 /// Requests under way. What comes on top is shed, and counted.
 const UNDER_WAY: usize = 512;
@@ -48,13 +50,31 @@ pub(crate) struct LoadOptions {
 struct Load {
     client: reqwest::Client,
     gateways: Vec<SocketAddrV4>,
+    edges: Vec<SocketAddrV4>,
     accepted: Accepted,
     tally: Mutex<Tally>,
     orders: Mutex<VecDeque<i64>>,
 }
 
 pub(crate) async fn load(dir: &Path, options: LoadOptions) -> Result<u8> {
-    let gateways = Deployment::require(dir)?.plan()?.addresses("gateway");
+    let stop = CancellationToken::new();
+    cancel_on_signal(&stop)?;
+    let (tally, ran) = run(dir, options, &stop).await?;
+    if options.json {
+        say(serde_json::to_string_pretty(&tally.to_json(ran))?);
+    } else {
+        say(tally.table(ran));
+    }
+    Ok(0)
+}
+
+/// What came of it, and how long it took to send all.
+pub(crate) async fn run(
+    dir: &Path,
+    options: LoadOptions,
+    stop: &CancellationToken,
+) -> Result<(Tally, Duration)> {
+    let plan = Deployment::require(dir)?.plan()?;
     let client = reqwest::Client::builder()
         .no_proxy()
         .connect_timeout(CONNECT)
@@ -63,27 +83,21 @@ pub(crate) async fn load(dir: &Path, options: LoadOptions) -> Result<u8> {
         .context("cannot make an HTTP client")?;
     let load = Arc::new(Load {
         client,
-        gateways,
+        gateways: plan.addresses("gateway"),
+        edges: plan.addresses("cdn"),
         accepted: Accepted::open(dir)?,
         tally: Mutex::default(),
         orders: Mutex::default(),
     });
-    let stop = CancellationToken::new();
-    cancel_on_signal(&stop)?;
     let slots = Arc::new(Semaphore::new(UNDER_WAY));
     let began = clock::now();
-    send_all(&load, options, began, &slots, &stop).await;
+    send_all(&load, options, began, &slots, stop).await;
     let ran = clock::now() - began;
     // Those under way have their own deadline.
     let all = u32::try_from(UNDER_WAY).unwrap_or(u32::MAX);
     let _all = slots.acquire_many(all).await;
-    let tally = load.tally();
-    if options.json {
-        say(serde_json::to_string_pretty(&tally.to_json(ran))?);
-    } else {
-        say(tally.table(ran));
-    }
-    Ok(0)
+    let tally = load.tally().clone();
+    Ok((tally, ran))
 }
 
 async fn send_all(
@@ -140,17 +154,23 @@ impl Load {
         let (path, body) = self.request(step, draw);
         let first = draw as usize;
         let mut last = "there is no gateway".to_owned();
-        for turn in 0..self.gateways.len() {
-            let Some(gateway) = self.gateways.get(first.wrapping_add(turn) % self.gateways.len()) else {
+        let doors = if step == Step::Static { &self.edges } else { &self.gateways };
+        for turn in 0..doors.len() {
+            let Some(door) = doors.get(first.wrapping_add(turn) % doors.len()) else {
                 continue;
             };
-            let url = format!("http://{gateway}{path}");
+            let url = format!("http://{door}{path}");
             let request = match &body {
                 Some(body) => self.client.post(url).json(body),
                 None => self.client.get(url),
             };
             let answer = match request.send().await {
-                Ok(answer) => read_answer(answer).await,
+                Ok(answer) => {
+                    if let Some(word) = answer.headers().get("x-cache").and_then(|word| word.to_str().ok()) {
+                        self.tally().edge(word);
+                    }
+                    read_answer(answer).await
+                }
                 Err(error) => Err(error),
             };
             match answer {
@@ -159,7 +179,12 @@ impl Load {
                     return Outcome::Failed(format!("no answer within {} s", PATIENCE.as_secs()));
                 }
                 Err(error) if error.is_connect() => last = format!("no connection: {}", innermost(&error)),
-                Err(error) => return Outcome::Failed(innermost(&error)),
+                // Closed in the moment when it was used again, as HTTP allows. Every step may be asked for
+                // again, so a phone does; it is counted.
+                Err(error) => {
+                    last = innermost(&error);
+                    self.tally().ask_again();
+                }
             }
         }
         Outcome::Failed(last)
@@ -188,8 +213,11 @@ impl Load {
     }
 
     fn request(&self, step: Step, draw: u64) -> (String, Option<Value>) {
-        let (member, store, product) =
-            (draw % 1000 + 1, draw / 1000 % STORES.unsigned_abs() + 1, draw / 20_000 % 60 + 1);
+        let (member, store, product) = (
+            draw % 1000 + 1,
+            draw / 1000 % STORES.unsigned_abs() + 1,
+            draw / 20_000 % PRODUCTS.unsigned_abs() + 1,
+        );
         match step {
             Step::Order => {
                 let key = Uuid::now_v7().to_string();
@@ -203,9 +231,18 @@ impl Load {
             Step::Refresh => {
                 let orders = self.orders();
                 let page = match orders.get(draw as usize % orders.len().max(1)) {
+                    // Now and then all of one's orders.
+                    Some(_) if draw.is_multiple_of(5) => format!("/api/orders?member={member}"),
                     Some(order) => format!("/api/orders/{order}"),
                     // Nobody has ordered yet.
                     None => "/api/menu".to_owned(),
+                };
+                (page, None)
+            }
+            Step::Static => {
+                let page = match draw / 3 % 5 {
+                    0 => STATIC_MENU.to_owned(),
+                    _ => format!("/static/pictures/{product}.svg"),
                 };
                 (page, None)
             }
@@ -222,7 +259,7 @@ impl Load {
 }
 
 /// Numbers without a visible order, and the same in every run (the finaliser of splitmix64).
-fn scramble(number: u64) -> u64 {
+pub(crate) fn scramble(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

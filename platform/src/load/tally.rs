@@ -28,23 +28,56 @@ struct StepTally {
     refused: u64,
     failed: u64,
     shed: u64,
+    /// Of good answers. How long the others take is told apart: a quick failure would make it look better.
     latency: Histogram,
+    failures: Histogram,
+}
+
+/// What the CDN said of its answers.
+#[derive(Clone, Debug, Default)]
+struct Edge {
+    answers: u64,
+    /// From its own cache, fresh or stale: no server was asked.
+    hits: u64,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     steps: [StepTally; STEPS.len()],
     failures: BTreeMap<String, u64>,
     accepted: u64,
+    /// How long a refusal takes. Apart from the others: it would make them look fast.
+    refusals: Histogram,
+    edge: Edge,
+    again: u64,
 }
 
 impl Tally {
+    /// A request went to another gateway because its connection was closed under it.
+    pub(super) fn ask_again(&mut self) {
+        self.again += 1;
+    }
+
+    /// The CDN's word on one answer.
+    pub(super) fn edge(&mut self, word: &str) {
+        self.edge.answers += 1;
+        self.edge.hits += u64::from(matches!(word, "HIT" | "STALE" | "UPDATING" | "REVALIDATED"));
+    }
+
+    fn hit_ratio(&self) -> f64 {
+        self.edge.hits as f64 / self.edge.answers.max(1) as f64
+    }
+
     pub(super) fn add(&mut self, step: Step, outcome: Outcome, latency: Duration) {
         let Some(index) = STEPS.iter().position(|other| *other == step) else { return };
         let Some(tally) = self.steps.get_mut(index) else { return };
         match outcome {
             Outcome::Well => tally.well += 1,
-            Outcome::Refused => tally.refused += 1,
+            Outcome::Refused => {
+                tally.refused += 1;
+                self.refusals.add(latency);
+                return;
+            }
             Outcome::Shed => {
                 tally.shed += 1;
                 return;
@@ -58,6 +91,8 @@ impl Tally {
                     "others".to_owned()
                 };
                 *self.failures.entry(kind).or_default() += 1;
+                tally.failures.add(latency);
+                return;
             }
         }
         tally.latency.add(latency);
@@ -69,6 +104,11 @@ impl Tally {
 
     fn sum(&self, count: impl Fn(&StepTally) -> u64) -> u64 {
         self.steps.iter().map(count).sum()
+    }
+
+    /// Answers that were what was asked for.
+    pub(crate) fn well(&self) -> u64 {
+        self.sum(|step| step.well)
     }
 
     /// Of what was sent and not refused at the limit: how much was answered well?
@@ -89,7 +129,7 @@ impl Tally {
         )
     }
 
-    pub(super) fn to_json(&self, ran: Duration) -> Value {
+    pub(crate) fn to_json(&self, ran: Duration) -> Value {
         let ms = |time: Duration| (time.as_secs_f64() * 1e5).round() / 1e2;
         let steps: BTreeMap<&str, Value> = STEPS
             .iter()
@@ -99,6 +139,7 @@ impl Tally {
                     "well": tally.well, "refused": tally.refused, "failed": tally.failed, "shed": tally.shed,
                     "p50_ms": ms(tally.latency.quantile(0.5)), "p90_ms": ms(tally.latency.quantile(0.9)),
                     "p99_ms": ms(tally.latency.quantile(0.99)), "max_ms": ms(tally.latency.max()),
+                    "failed_p99_ms": ms(tally.failures.quantile(0.99)), "failed_max_ms": ms(tally.failures.max()),
                 });
                 (step.word(), value)
             })
@@ -110,6 +151,9 @@ impl Tally {
             "availability": self.availability(),
             "orders_accepted": self.accepted,
             "orders_accepted_per_second": self.accepted as f64 / ran.as_secs_f64().max(0.001),
+            "refused_p50_ms": ms(self.refusals.quantile(0.5)), "refused_p95_ms": ms(self.refusals.quantile(0.95)),
+            "asked_again": self.again,
+            "cdn_answers": self.edge.answers, "cdn_hit_ratio": self.hit_ratio(),
             "steps": steps, "failures": self.failures,
         })
     }
@@ -147,6 +191,17 @@ impl Tally {
                 tally.shed
             )
             .ok();
+        }
+        if self.sum(|step| step.refused) > 0 {
+            let [p50, p95] = [0.5, 0.95].map(|share| ms(self.refusals.quantile(share)));
+            writeln!(text, "refused within {p50} (p50), {p95} (p95)").ok();
+        }
+        if self.again > 0 {
+            writeln!(text, "{} asked again: their connection was closed under them", self.again).ok();
+        }
+        if self.edge.answers > 0 {
+            let (share, all) = (self.hit_ratio() * 100.0, self.edge.answers);
+            writeln!(text, "the CDN answered {share:.1} % of {all} itself").ok();
         }
         for (kind, count) in &self.failures {
             writeln!(text, "{count:>8} x {kind}").ok();

@@ -16,6 +16,8 @@ use super::failure::Failure;
 use super::health::Ping;
 use super::metrics::Metrics;
 use crate::clock;
+use crate::deployment::Deployment;
+use crate::plan::Instance;
 use crate::secrets::APP_USER;
 use crate::servers::ORDERS;
 
@@ -142,4 +144,22 @@ impl Ping for Broker {
             Err(_) => Err(Failure::unavailable(MQ, format!("no answer within {} ms", ANSWER.as_millis()))),
         }
     }
+}
+
+/// Messages that are no orders, onto the queue of orders.
+pub(crate) async fn poison(deployment: &Deployment, instance: &Instance, count: usize) -> Result<()> {
+    let password = deployment.secrets().app(MQ)?;
+    let uri = format!("amqp://{APP_USER}:{password}@{}/%2f", instance.address);
+    let connection = Connection::connect(&uri, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    for number in 0..count {
+        let words = format!("not an order, number {number}");
+        let options = BasicPublishOptions::default();
+        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+        let sent = channel.basic_publish("".into(), ORDERS.into(), options, words.as_bytes(), properties);
+        sent.await?.await?;
+    }
+    connection.close(200, "done".into()).await?;
+    Ok(())
 }

@@ -46,18 +46,23 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    pub(crate) fn new(role: &Role, component: &str) -> Result<Arc<Self>> {
+    /// For a connection of one's own.
+    pub(crate) fn client(role: &Role, component: &str) -> Result<Client> {
         let instance =
             role.plan.of(component).next().with_context(|| format!("no instance of {component}"))?;
         let info = ConnectionAddr::Tcp(instance.address.ip().to_string(), instance.address.port())
             .into_connection_info()?
             .set_redis_settings(RedisConnectionInfo::default().set_password(&role.redis_password));
+        Ok(Client::open(info)?)
+    }
+
+    pub(crate) fn new(role: &Role, component: &str) -> Result<Arc<Self>> {
         let limits = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(ANSWER));
         Ok(Arc::new(Self {
             name: component.to_owned(),
-            client: Client::open(info)?,
+            client: Self::client(role, component)?,
             limits,
             link: Mutex::default(),
             loaders: (0..LOADERS).map(|_| Mutex::new(())).collect(),

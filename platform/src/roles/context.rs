@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use super::metrics::Metrics;
 use crate::catalog::{COMPONENTS, Component, Kind, Strength};
 use crate::deployment::Deployment;
+use crate::members::Members;
 use crate::plan::Plan;
 
 #[derive(Clone)]
@@ -21,11 +22,15 @@ pub(crate) struct Context {
     pub(crate) address: SocketAddrV4,
     /// Where it answers for itself.
     pub(crate) health: SocketAddrV4,
+    /// Where the stores' long connections come in.
+    pub(crate) long_connections: SocketAddrV4,
     /// A directory of its own that it may write to.
     pub(crate) home: PathBuf,
     /// How often a store's POS asks for new orders.
     pub(crate) poll: Duration,
     pub(crate) plan: Plan,
+    /// Who serves at present.
+    pub(crate) members: Arc<Members>,
     pub(crate) redis_password: String,
     app_passwords: HashMap<&'static str, String>,
     pub(crate) metrics: Arc<Metrics>,
@@ -37,6 +42,7 @@ impl Context {
         let plan = deployment.plan()?;
         let secrets = deployment.secrets();
         let found = plan.instance(instance)?.clone();
+        let long_connections = found.long_connections(plan.base_port);
         let mut app_passwords = HashMap::new();
         for component in COMPONENTS {
             if matches!(component.kind, Kind::Postgres | Kind::MariaDb | Kind::RabbitMq) {
@@ -49,9 +55,11 @@ impl Context {
             component: found.component,
             address: found.address,
             health: found.health,
+            long_connections,
             home: deployment.home(instance),
             poll: Duration::from_millis(deployment.poll_ms),
             plan,
+            members: Members::load(&deployment)?,
             redis_password: secrets.redis()?,
             app_passwords,
             metrics: Arc::new(Metrics::new()?),
@@ -68,6 +76,11 @@ impl Context {
             .get(component)
             .cloned()
             .with_context(|| format!("no password is known for {component}"))
+    }
+
+    /// Makes order ids beside others: the VM group counts on after the containers.
+    pub(crate) fn maker(&self) -> u8 {
+        self.number + if self.component.stands_in_for().is_some() { 16 } else { 0 }
     }
 
     pub(crate) fn strength(&self, on: &str) -> Strength {

@@ -15,6 +15,12 @@ pub(crate) enum Failure {
     NotFound(String),
     /// The request asks for something that cannot be.
     Refused(String),
+    /// No time is left: the caller has given up by now.
+    Late,
+    /// Too much is under way here already.
+    Overloaded,
+    /// An error of this program.
+    Bug(&'static str),
 }
 
 impl Failure {
@@ -28,6 +34,9 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Unavailable { dependency, reason } => write!(f, "{dependency}: {reason}"),
             Self::NotFound(words) | Self::Refused(words) => f.write_str(words),
+            Self::Bug(words) => f.write_str(words),
+            Self::Late => f.write_str("no time is left for this request"),
+            Self::Overloaded => f.write_str("too many requests are under way here"),
         }
     }
 }
@@ -41,6 +50,9 @@ impl IntoResponse for Failure {
             ),
             Self::NotFound(words) => (StatusCode::NOT_FOUND, json!({ "error": words })),
             Self::Refused(words) => (StatusCode::CONFLICT, json!({ "error": words })),
+            Self::Bug(words) => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": words })),
+            Self::Late => (StatusCode::GATEWAY_TIMEOUT, json!({ "error": self.to_string() })),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, json!({ "error": self.to_string() })),
         };
         (status, Json(body)).into_response()
     }

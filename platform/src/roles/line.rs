@@ -1,5 +1,5 @@
-//! A line between the stores and the OMS: bytes in, bytes out. It knows nothing of what it carries, only
-//! which of the OMS instances answer.
+//! A line between the stores and the OMS, and beside it the long connections to the push centre: bytes in,
+//! bytes out. It knows nothing of what it carries, only which of the far ends answer.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use super::failure::Failure;
 use super::health::{Check, Ping};
 use super::metrics::Metrics;
 use super::server::Role;
+use crate::plan::Instance;
 
 /// Connections a line carries. One more is closed at once.
 const CONNECTIONS: usize = 1024;
@@ -29,13 +30,29 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The far end of a line.
 struct FarEnd {
     address: SocketAddrV4,
+    health: SocketAddrV4,
     answers: AtomicBool,
+}
+
+/// What leads to one component at the far side.
+struct Way {
+    ends: Vec<FarEnd>,
+    next: AtomicUsize,
+}
+
+impl Way {
+    fn to(context: &Context, component: &str, address: impl Fn(&Instance) -> SocketAddrV4) -> Arc<Self> {
+        let end = |instance: &Instance| FarEnd {
+            address: address(instance),
+            health: instance.health,
+            answers: AtomicBool::new(true),
+        };
+        Arc::new(Self { ends: context.plan.of(component).map(end).collect(), next: AtomicUsize::new(0) })
+    }
 }
 
 struct Line {
     name: String,
-    ends: Vec<FarEnd>,
-    next: AtomicUsize,
     slots: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
@@ -43,28 +60,27 @@ struct Line {
 pub(crate) async fn role(context: &Context, stop: &CancellationToken) -> Result<Role> {
     let line = Arc::new(Line {
         name: context.instance.clone(),
-        ends: context
-            .plan
-            .addresses("oms")
-            .into_iter()
-            .map(|address| FarEnd { address, answers: AtomicBool::new(true) })
-            .collect(),
-        next: AtomicUsize::new(0),
         slots: Arc::new(Semaphore::new(CONNECTIONS)),
         metrics: Arc::clone(&context.metrics),
     });
-    let listener = TcpListener::bind(context.address)
-        .await
-        .with_context(|| format!("cannot listen on {}", context.address))?;
-    tokio::spawn(Arc::clone(&line).carry_all(listener, stop.clone()));
-    tokio::spawn(Arc::clone(&line).watch(stop.clone()));
+    let base_port = context.plan.base_port;
+    let ways = [
+        (context.address, Way::to(context, "oms", |oms| oms.address)),
+        (context.long_connections, Way::to(context, "push-centre", |push| push.long_connections(base_port))),
+    ];
+    for (address, way) in ways {
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        tokio::spawn(Arc::clone(&line).carry_all(listener, Arc::clone(&way), stop.clone()));
+        tokio::spawn(way.watch(stop.clone()));
+    }
     let through = Arc::new(Through::new(context.address, "oms")?);
     let checks = vec![Check::component(context, "oms", &through)];
     Ok(Role { routes: Router::new(), checks })
 }
 
 impl Line {
-    async fn carry_all(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+    async fn carry_all(self: Arc<Self>, listener: TcpListener, way: Arc<Way>, stop: CancellationToken) {
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -79,16 +95,16 @@ impl Line {
                 self.count("refused");
                 continue;
             };
-            let line = Arc::clone(&self);
+            let (line, way) = (Arc::clone(&self), Arc::clone(&way));
             tokio::spawn(async move {
-                line.carry(near).await;
+                line.carry(near, &way).await;
                 drop(slot);
             });
         }
     }
 
-    async fn carry(&self, mut near: TcpStream) {
-        let Some(mut far) = self.connect().await else {
+    async fn carry(&self, mut near: TcpStream, way: &Way) {
+        let Some(mut far) = way.connect().await else {
             // Closing is all that a line can say.
             self.count("no far end");
             return;
@@ -99,6 +115,12 @@ impl Line {
         copy_bidirectional(&mut near, &mut far).await.ok();
     }
 
+    fn count(&self, outcome: &str) {
+        self.metrics.lines.with_label_values(&[self.name.as_str(), outcome]).inc();
+    }
+}
+
+impl Way {
     /// In turn to those that answer, then to any: what was silent a moment ago may be back.
     async fn connect(&self) -> Option<TcpStream> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
@@ -123,14 +145,10 @@ impl Line {
                 _ = looks.tick() => {}
             }
             for end in &self.ends {
-                let answer = client.get(format!("http://{}/health", end.address)).send().await;
+                let answer = client.get(format!("http://{}/health", end.health)).send().await;
                 end.answers.store(answer.is_ok(), Ordering::Relaxed);
             }
         }
-    }
-
-    fn count(&self, outcome: &str) {
-        self.metrics.lines.with_label_values(&[self.name.as_str(), outcome]).inc();
     }
 }
 

@@ -13,6 +13,10 @@ pub(crate) struct Metrics {
     pub(crate) messages: IntCounterVec,
     pub(crate) lines: IntCounterVec,
     pub(crate) line_in_use: IntGaugeVec,
+    pub(crate) shed: IntCounterVec,
+    pub(crate) breaker_open: IntGaugeVec,
+    pub(crate) connections: IntGaugeVec,
+    pub(crate) pushes: IntCounterVec,
 }
 
 impl Metrics {
@@ -39,6 +43,24 @@ impl Metrics {
             IntCounterVec::new(Opts::new("line_requests_total", "Requests by line"), &["line", "outcome"])?;
         let line_in_use =
             IntGaugeVec::new(Opts::new("line_in_use", "1 for the line that POS traffic takes"), &["line"])?;
+        let shed = IntCounterVec::new(
+            Opts::new("requests_shed_total", "Requests refused before any work, by reason"),
+            &["reason"],
+        )?;
+        let breaker_open = IntGaugeVec::new(
+            Opts::new("circuit_breaker_open", "1 while nobody waits for that dependency"),
+            &["dependency"],
+        )?;
+        let connections =
+            IntGaugeVec::new(Opts::new("long_connections", "Long connections that are open"), &["kind"])?;
+        let pushes = IntCounterVec::new(
+            Opts::new("pushes_total", "Words pushed, by what came of them"),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(shed.clone()))?;
+        registry.register(Box::new(breaker_open.clone()))?;
+        registry.register(Box::new(connections.clone()))?;
+        registry.register(Box::new(pushes.clone()))?;
         registry.register(Box::new(messages.clone()))?;
         registry.register(Box::new(lines.clone()))?;
         registry.register(Box::new(line_in_use.clone()))?;
@@ -46,7 +68,20 @@ impl Metrics {
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(dependency_failures.clone()))?;
         registry.register(Box::new(orders.clone()))?;
-        Ok(Self { registry, requests, seconds, dependency_failures, orders, messages, lines, line_in_use })
+        Ok(Self {
+            registry,
+            requests,
+            seconds,
+            dependency_failures,
+            orders,
+            messages,
+            lines,
+            line_in_use,
+            shed,
+            breaker_open,
+            connections,
+            pushes,
+        })
     }
 
     pub(crate) fn text(&self) -> String {

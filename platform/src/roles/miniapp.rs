@@ -14,21 +14,23 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::health::Check;
+use super::health::{BUG, Check, bad_release};
 use super::peers::Peers;
 use super::server::Role;
+use super::statics;
 
 /// One yuan: what every order costs here, whatever the menu says.
 const ONE_YUAN_FEN: i64 = 100;
 
-struct Services {
+pub(super) struct Services {
     store: Arc<Peers>,
     member: Arc<Peers>,
-    product: Arc<Peers>,
+    pub(super) product: Arc<Peers>,
     order: Arc<Peers>,
     payment: Arc<Peers>,
     coupon: Arc<Peers>,
     notification: Arc<Peers>,
+    is_bad_release: bool,
 }
 
 pub(crate) fn role(context: &Context) -> Result<Role> {
@@ -40,6 +42,7 @@ pub(crate) fn role(context: &Context) -> Result<Role> {
         payment: Peers::new(context, "payment-service")?,
         coupon: Peers::new(context, "coupon-service")?,
         notification: Peers::new(context, "notification-service")?,
+        is_bad_release: bad_release(),
     });
     let all = [
         ("store-service", &services.store),
@@ -50,18 +53,14 @@ pub(crate) fn role(context: &Context) -> Result<Role> {
         ("coupon-service", &services.coupon),
         ("notification-service", &services.notification),
     ];
-    let checks = all
-        .into_iter()
-        .map(|(name, peers)| {
-            let peers = Arc::clone(peers);
-            Check::component(context, name, &peers)
-        })
-        .collect();
+    let checks = all.into_iter().map(|(name, peers)| Check::service(context, name, peers)).collect();
     let routes = Router::new()
+        .route("/static/menu.json", get(statics::menu))
+        .route("/static/pictures/{name}", get(statics::picture))
         .route("/api/home", get(home))
         .route("/api/menu", get(menu))
         .route("/api/products/{id}", get(product))
-        .route("/api/orders", post(order))
+        .route("/api/orders", post(order).get(my_orders))
         .route("/api/orders/{id}", get(show_order))
         .route("/api/coupons/claim", post(claim))
         .with_state(services);
@@ -85,6 +84,9 @@ async fn home(
     State(services): State<Arc<Services>>,
     Query(visit): Query<Visit>,
 ) -> Result<Json<Value>, Failure> {
+    if services.is_bad_release {
+        return Err(Failure::Bug(BUG));
+    }
     let (member_page, coupon_page) =
         (format!("/api/members/{}/now", visit.member), format!("/api/coupons?member={}", visit.member));
     let store_page = format!("/api/stores/{}/now", visit.store);
@@ -113,6 +115,14 @@ async fn show_order(
     Path(id): Path<i64>,
 ) -> Result<Json<Value>, Failure> {
     services.order.get(&format!("/api/orders/{id}")).await.map(Json)
+}
+
+/// A member's latest orders, from every shard that answers.
+async fn my_orders(
+    State(services): State<Arc<Services>>,
+    Query(visit): Query<Visit>,
+) -> Result<Json<Value>, Failure> {
+    services.order.get(&format!("/api/members/{}/orders", visit.member)).await.map(Json)
 }
 
 async fn claim(

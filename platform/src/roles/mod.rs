@@ -1,12 +1,15 @@
 //! What our own processes do: the mini-program servers, the seven services, the OMS, the lines, the stores'
 //! POS, stand-ins for services of others, the light load.
 
+mod breaker;
 mod broker;
 mod cache;
 mod context;
 mod coupon;
+mod deadline;
 mod failure;
 mod health;
+mod housekeeping;
 mod line;
 mod metrics;
 mod miniapp;
@@ -18,22 +21,29 @@ mod payment;
 mod peers;
 mod pos;
 mod pos_proxy;
+mod push;
 mod reader;
 mod server;
+mod statics;
 mod store;
 mod traffic;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::broker::poison;
 use self::context::Context;
+pub(crate) use self::health::BAD_RELEASE;
 pub(crate) use self::peers::{innermost, read_answer};
 pub(crate) use self::pos::takes;
+pub(crate) use self::push::{CHANNEL, frames};
 pub(crate) use self::server::cancel_on_signal;
 use crate::accepted::Accepted;
-use crate::catalog::Kind;
+use crate::catalog::{Kind, VM};
+use crate::deployment::Deployment;
 use crate::privileges;
 
 /// Runs one instance until it is told to end.
@@ -42,14 +52,16 @@ pub(crate) fn run(dir: &Path, instance: &str) -> Result<u8> {
     let context = Context::load(dir, instance)?;
     start(async move |stop| {
         let name = context.component.name;
+        tokio::spawn(Arc::clone(&context.members).watch());
         let role = match context.component.kind {
             Kind::MiniApp => miniapp::role(&context)?,
             Kind::Oms => oms::role(&context, &stop)?,
+            Kind::Push => push::role(&context, &stop).await?,
             Kind::Line => line::role(&context, &stop).await?,
-            Kind::PosProxy => pos_proxy::role(&context, &stop)?,
+            Kind::PosProxy => pos_proxy::role(&context, &stop).await?,
             Kind::Pos => pos::role(&context, &stop)?,
             Kind::Outside => outside::role(&context),
-            Kind::Service => match name {
+            Kind::Service => match name.trim_end_matches(VM) {
                 "store-service" => reader::role(&context, &reader::STORES)?,
                 "member-service" => reader::role(&context, &reader::MEMBERS)?,
                 "product-service" => reader::role(&context, &reader::PRODUCTS)?,
@@ -69,10 +81,15 @@ pub(crate) fn run(dir: &Path, instance: &str) -> Result<u8> {
 pub(crate) fn run_traffic(dir: &Path) -> Result<u8> {
     let context = Context::load(dir, "gateway-1")?;
     let accepted = Accepted::open(dir)?;
-    start(async move |stop| traffic::run(&context, accepted, stop).await)
+    let deployment = Deployment::require(dir)?;
+    start(async move |stop| {
+        tokio::spawn(housekeeping::run(deployment, context.plan.clone(), stop.clone()));
+        traffic::run(&context, accepted, stop).await
+    })
 }
 
 fn start(work: impl AsyncFnOnce(CancellationToken) -> Result<()>) -> Result<u8> {
+    privileges::raise_open_files();
     privileges::drop_privileges()?;
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
     tokio::runtime::Builder::new_multi_thread()

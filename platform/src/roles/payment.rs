@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -37,8 +37,7 @@ struct Payment {
 }
 
 pub(crate) fn role(context: &Context) -> Result<Role> {
-    let db =
-        PgStore::postgres(context, "payment-db")?.into_iter().next().context("no instance of payment-db")?;
+    let db = PgStore::postgres(context, "payment-db")?;
     let redis = Redis::new(context, "payment-redis")?;
     let channel = Peers::new(context, "payment-channel")?;
     let checks = vec![

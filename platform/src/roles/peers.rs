@@ -1,23 +1,29 @@
 //! Calls to another service: in turn to its instances, around one that failed, within a budget, and never
 //! more at a time than it can bear.
 
+use std::collections::HashMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use arc_swap::ArcSwap;
 use axum::http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::breaker::Breaker;
 use super::context::Context as Role;
+use super::deadline;
 use super::failure::Failure;
 use super::health::Ping;
 use super::metrics::Metrics;
 use crate::clock;
+use crate::load::scramble;
+use crate::members::{Book, Members};
 
 /// One attempt at a read. Two of them must fit into what the gateway waits.
 pub(crate) const READ: Duration = Duration::from_millis(300);
@@ -33,35 +39,78 @@ struct Peer {
     rest_until_ms: AtomicU64,
 }
 
+/// Those that share the calls at present.
+struct Group {
+    book: Arc<Book>,
+    /// As failures name it: the component, or the VM group that stands in for it.
+    name: String,
+    peers: Vec<Arc<Peer>>,
+}
+
+impl Group {
+    /// Who the book says. What was known of one that stays is kept.
+    fn read(component: &str, book: Arc<Book>, before: &[Arc<Peer>]) -> Self {
+        let known: HashMap<SocketAddrV4, &Arc<Peer>> =
+            before.iter().map(|peer| (peer.address, peer)).collect();
+        let (name, addresses) = match book.get(component) {
+            Some(group) => (group.name.clone(), group.addresses.clone()),
+            None => (component.to_owned(), Vec::new()),
+        };
+        let peer = |address| match known.get(&address) {
+            Some(peer) => Arc::clone(peer),
+            None => Arc::new(Peer { address, rest_until_ms: AtomicU64::new(0) }),
+        };
+        Self { name, peers: addresses.into_iter().map(peer).collect(), book }
+    }
+}
+
 pub(crate) struct Peers {
-    name: &'static str,
-    instances: Vec<Peer>,
-    next: AtomicUsize,
+    component: &'static str,
+    members: Arc<Members>,
+    group: ArcSwap<Group>,
+    next: AtomicU64,
     client: reqwest::Client,
     slots: Semaphore,
+    breaker: Breaker,
     metrics: Arc<Metrics>,
 }
 
 impl Peers {
     pub(crate) fn new(role: &Role, name: &'static str) -> Result<Arc<Self>> {
-        let addresses = role.plan.addresses(name);
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_millis(200))
             .build()
             .context("cannot make an HTTP client")?;
+        let group = Group::read(name, role.members.book(), &[]);
         Ok(Arc::new(Self {
-            name,
-            instances: addresses
-                .into_iter()
-                .map(|address| Peer { address, rest_until_ms: AtomicU64::new(0) })
-                .collect(),
-            next: AtomicUsize::new(0),
+            component: name,
+            members: Arc::clone(&role.members),
+            group: ArcSwap::from_pointee(group),
+            next: AtomicU64::new(0),
             client,
             slots: Semaphore::new(AT_ONCE),
+            breaker: Breaker::default(),
             metrics: Arc::clone(&role.metrics),
         }))
+    }
+
+    /// The name of those who serve now.
+    pub(crate) fn active(&self) -> String {
+        self.group().name.clone()
+    }
+
+    /// Those who serve now. Read anew when the book has changed.
+    fn group(&self) -> Arc<Group> {
+        let group = self.group.load_full();
+        let book = self.members.book();
+        if Arc::ptr_eq(&group.book, &book) {
+            return group;
+        }
+        let group = Arc::new(Group::read(self.component, book, &group.peers));
+        self.group.store(Arc::clone(&group));
+        group
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -98,58 +147,96 @@ impl Peers {
         body: Option<&Value>,
         limit: Duration,
     ) -> Result<T, Failure> {
-        let Ok(Ok(_slot)) = timeout(limit, self.slots.acquire()).await else {
-            return Err(Failure::unavailable(self.name, format!("{AT_ONCE} calls are under way already")));
+        if !self.breaker.lets_through(clock::now()) {
+            let name = &self.group().name;
+            return Err(Failure::unavailable(name, "did not answer lately: nobody waits for it now"));
+        }
+        self.call_anyway(method, path, body, limit).await
+    }
+
+    /// Whatever the breaker says.
+    async fn call_anyway<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<T, Failure> {
+        let group = self.group();
+        let Ok(Ok(_slot)) = timeout(deadline::cap(limit)?, self.slots.acquire()).await else {
+            return Err(Failure::unavailable(&group.name, format!("{AT_ONCE} calls are under way already")));
         };
         let mut reason = String::from("there is no instance");
         // One retry, and that on another instance: more would multiply a storm.
         let mut tried = None;
+        let mut answered = false;
         for _ in 0..2 {
-            let Some((index, peer)) = self.choose(tried) else { break };
+            let Some((index, peer)) = self.choose(&group, tried) else { break };
+            // Too late for a second attempt: the first one's reason says more.
+            let Ok(left) = deadline::cap(limit) else { break };
             tried = Some(index);
-            match timeout(limit, self.attempt(peer, method, path, body)).await {
-                Ok(Ok((status, bytes))) if status.is_success() => {
-                    return serde_json::from_slice(&bytes).map_err(|error| {
-                        Failure::unavailable(self.name, format!("unreadable answer: {error}"))
-                    });
+            match timeout(left, self.attempt(peer, method, path, body, left)).await {
+                Ok(Ok((status, bytes))) => {
+                    answered = true;
+                    self.heard(&group, true);
+                    if status.is_success() {
+                        return serde_json::from_slice(&bytes).map_err(|error| {
+                            Failure::unavailable(&group.name, format!("unreadable answer: {error}"))
+                        });
+                    }
+                    if status == StatusCode::NOT_FOUND {
+                        return Err(Failure::NotFound(words_of(&bytes)));
+                    }
+                    if status.is_client_error() {
+                        return Err(Failure::Refused(words_of(&bytes)));
+                    }
+                    // It works and says what it lacks: no reason to leave it out.
+                    reason = format!("{} {}", status.as_u16(), words_of(&bytes));
                 }
-                Ok(Ok((StatusCode::NOT_FOUND, bytes))) => return Err(Failure::NotFound(words_of(&bytes))),
-                Ok(Ok((status, bytes))) if status.is_client_error() => {
-                    return Err(Failure::Refused(words_of(&bytes)));
-                }
-                // It works and says what it lacks: no reason to leave it out.
-                Ok(Ok((status, bytes))) => reason = format!("{} {}", status.as_u16(), words_of(&bytes)),
                 Ok(Err(error)) => {
                     reason = format!("{} {}", peer.address, innermost(&error));
                     peer.rest();
                 }
+                // Cut short by the caller's deadline: that says nothing about the peer.
+                Err(_) if left < limit => reason = format!("{} no answer in time", peer.address),
                 Err(_) => {
                     reason = format!("{} no answer within {} ms", peer.address, limit.as_millis());
                     peer.rest();
                 }
             }
-            self.metrics.failed(self.name);
+            self.metrics.failed(&group.name);
         }
-        Err(Failure::unavailable(self.name, reason))
+        if !answered {
+            self.heard(&group, false);
+        }
+        Err(Failure::unavailable(&group.name, reason))
     }
 
-    /// The next in turn that is not resting; when all rest, the next in turn all the same.
-    fn choose(&self, not: Option<usize>) -> Option<(usize, &Peer)> {
+    fn heard(&self, group: &Group, good: bool) {
+        if let Some(open) = self.breaker.heard(good, clock::now()) {
+            self.metrics.breaker_open.with_label_values(&[group.name.as_str()]).set(i64::from(open));
+            tracing::warn!("{} {}", group.name, if open { "is not waited for now" } else { "answers again" });
+        }
+    }
+
+    /// One that is not resting; when all rest, any. Drawn, not in turn: the steps of an order come in turn,
+    /// too, and each would always meet the same instance.
+    fn choose<'a>(&self, group: &'a Group, not: Option<usize>) -> Option<(usize, &'a Peer)> {
         let now = clock::unix_ms();
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let start = scramble(self.next.fetch_add(1, Ordering::Relaxed)) as usize;
         let turn = || {
-            let count = self.instances.len();
+            let count = group.peers.len();
             (0..count)
                 .filter_map(move |step| {
-                    let index = (start + step) % count;
-                    self.instances.get(index).map(|peer| (index, peer))
+                    let index = start.wrapping_add(step) % count;
+                    group.peers.get(index).map(|peer| (index, peer.as_ref()))
                 })
                 .filter(move |(index, _)| Some(*index) != not)
         };
         turn()
             .find(|(_, peer)| peer.rest_until_ms.load(Ordering::Relaxed) <= now)
             .or_else(|| turn().next())
-            .or_else(|| not.and_then(|index| self.instances.get(index).map(|peer| (index, peer))))
+            .or_else(|| not.and_then(|index| group.peers.get(index).map(|peer| (index, peer.as_ref()))))
     }
 
     async fn attempt(
@@ -158,8 +245,12 @@ impl Peers {
         method: &Method,
         path: &str,
         body: Option<&Value>,
+        left: Duration,
     ) -> reqwest::Result<(StatusCode, Vec<u8>)> {
-        let mut request = self.client.request(method.clone(), format!("http://{}{path}", peer.address));
+        let mut request = self
+            .client
+            .request(method.clone(), format!("http://{}{path}", peer.address))
+            .header(deadline::HEADER, deadline::write(left));
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -201,8 +292,8 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 impl Ping for Peers {
-    /// Does the service answer a page that needs its own database?
+    /// Does the service answer a page that needs its own database? Asked also while nobody waits for it.
     async fn ping(&self) -> Result<(), Failure> {
-        self.get::<Value>("/api/ping").await.map(drop)
+        self.call_anyway::<Value>(&Method::GET, "/api/ping", None, READ).await.map(drop)
     }
 }

@@ -6,21 +6,26 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::deadline;
+use super::failure::Failure;
 use super::health::{Check, Health};
 use super::metrics::Metrics;
 use crate::clock;
 
 /// After a stop is asked for, requests under way may still end.
 const GRACE: Duration = Duration::from_secs(2);
+/// Requests under way in one process. One more is refused at once: it would only make the others late.
+const UNDER_WAY: usize = 256;
 
 /// What makes one process differ from another.
 pub(crate) struct Role {
@@ -33,8 +38,11 @@ pub(crate) async fn serve(context: &Context, role: Role, stop: CancellationToken
     let health = Arc::new(Health::new(context.component.name, &context.instance, role.checks));
     let metrics = Arc::clone(&context.metrics);
     let name = context.component.name;
+    let gate = Gate { slots: Arc::new(Semaphore::new(UNDER_WAY)), metrics: Arc::clone(&context.metrics) };
     let app = role
         .routes
+        // Before the health pages are added: they answer also when everything else is refused.
+        .layer(middleware::from_fn_with_state(gate, admit))
         .route("/health", get(move || async move { Json(json!({ "status": "pass", "service": name })) }))
         .route("/health/deep", get(move || async move { health.deep().await }))
         .route("/metrics", get(move || async move { metrics.text() }))
@@ -55,6 +63,22 @@ pub(crate) async fn serve(context: &Context, role: Role, stop: CancellationToken
     }
     tracing::info!("{} ended", context.instance);
     Ok(())
+}
+
+#[derive(Clone)]
+struct Gate {
+    slots: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+/// Sheds what cannot be done in time, and hands the time that is left down to whatever the request needs.
+async fn admit(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let Ok(_slot) = gate.slots.try_acquire() else {
+        gate.metrics.shed.with_label_values(&["overloaded"]).inc();
+        return Failure::Overloaded.into_response();
+    };
+    let left = deadline::read(request.headers());
+    deadline::within(left, next.run(request)).await
 }
 
 async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {

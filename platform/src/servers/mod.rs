@@ -19,14 +19,20 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::mariadb::ADMIN as MYSQL_ADMIN;
+pub(crate) use self::nginx::{ACCESS_LOG, configure as configure_nginx};
+pub(crate) use self::postgres::ADMIN as POSTGRES_ADMIN;
 pub(crate) use self::programs::Programs;
-pub(crate) use self::rabbitmq::ORDERS;
+pub(crate) use self::rabbitmq::{DEAD, MEMORY_LIMIT, ORDERS, rabbitmqctl};
+pub(crate) use self::schema::{key_of, table_of};
 use crate::catalog::Kind;
 use crate::deployment::Deployment;
 use crate::plan::{Instance, Plan};
 use crate::privileges::Account;
 use crate::process::MARKER;
 use crate::secrets::Secrets;
+
+/// The part of the menu that is the same for everybody.
+pub(crate) const STATIC_MENU: &str = "/static/menu.json";
 
 /// All that preparing and starting an instance needs to know.
 #[derive(Clone, Debug)]
@@ -61,7 +67,11 @@ pub(crate) async fn make_templates(site: &Site) -> Result<()> {
     for template in [postgres::TEMPLATE, mariadb::TEMPLATE] {
         site.make_dir(&site.deployment.data.join(template))?;
     }
-    tokio::try_join!(postgres::make_template(site), mariadb::make_template(site))?;
+    let postgres = async {
+        postgres::make_template(site).await?;
+        postgres::make_orders_template(site).await
+    };
+    tokio::try_join!(postgres, mariadb::make_template(site))?;
     Ok(())
 }
 
@@ -70,11 +80,20 @@ pub(crate) async fn prepare(site: &Site, instance: &Instance) -> Result<()> {
     let home = site.deployment.home(&instance.name);
     site.make_dir(&home)?;
     match instance.component.kind {
-        Kind::Postgres => site.copy_template(postgres::TEMPLATE, &home).await,
+        Kind::Postgres => postgres::prepare(site, instance, &home).await,
         Kind::MariaDb => site.copy_template(mariadb::TEMPLATE, &home).await,
         Kind::Redis => redis::configure(site, instance),
         Kind::RabbitMq => rabbitmq::configure(site, instance),
-        Kind::Nginx => nginx::configure(site, instance),
+        Kind::Nginx | Kind::Cdn => nginx::configure(site, instance),
+        _ => Ok(()),
+    }
+}
+
+/// What an instance needs before it is started again on the data it left.
+pub(crate) async fn renew(site: &Site, instance: &Instance) -> Result<()> {
+    match instance.component.kind {
+        Kind::Postgres => postgres::renew(site, instance).await,
+        Kind::Nginx | Kind::Cdn => nginx::configure(site, instance),
         _ => Ok(()),
     }
 }
@@ -85,7 +104,7 @@ pub(crate) fn launch(site: &Site, instance: &Instance) -> Result<Launch> {
         Kind::MariaDb => mariadb::launch(site, instance),
         Kind::Redis => redis::launch(site, instance),
         Kind::RabbitMq => rabbitmq::launch(site, instance),
-        Kind::Nginx => nginx::launch(site, instance),
+        Kind::Nginx | Kind::Cdn => nginx::launch(site, instance),
         _ => roles::launch(site, &["run", &instance.name])?,
     })
 }
@@ -102,7 +121,7 @@ pub(crate) async fn ask(site: &Site, instance: &Instance) -> Result<()> {
         Kind::MariaDb => mariadb::ask(site, instance).await,
         Kind::Redis => redis::ask(site, instance).await,
         Kind::RabbitMq => rabbitmq::ask(site, instance).await,
-        Kind::Nginx => roles::ask(instance, "/stub_status").await,
+        Kind::Nginx | Kind::Cdn => roles::ask(instance, "/stub_status").await,
         _ => roles::ask(instance, "/health").await,
     }
 }
@@ -110,7 +129,8 @@ pub(crate) async fn ask(site: &Site, instance: &Instance) -> Result<()> {
 /// Is the instance well, with everything behind it? For a gateway: does it serve the home page?
 pub(crate) async fn ask_deep(instance: &Instance) -> Result<()> {
     match instance.component.kind {
-        Kind::Nginx => roles::ask(instance, "/api/home").await,
+        Kind::Nginx => roles::ask(instance, "/probe/home").await,
+        Kind::Cdn => roles::ask(instance, STATIC_MENU).await,
         Kind::Postgres | Kind::MariaDb | Kind::Redis | Kind::RabbitMq => Ok(()),
         _ => roles::ask_deep(instance).await,
     }

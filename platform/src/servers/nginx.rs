@@ -1,54 +1,115 @@
-//! The gateway: one nginx before the mini-program servers. A server that fails or stays silent is left
-//! out for ten seconds, and the request goes to another.
+//! The two kinds of nginx. The gateway stands before the mini-program servers: a server that fails or stays
+//! silent is left out for ten seconds, and the request goes to another; what is above the site's limit is
+//! refused at once. The CDN keeps menu pictures and the static menu, so that they never reach the servers.
 
 use std::fmt::Write as _;
+use std::net::SocketAddrV4;
+use std::path::Path;
 
 use anyhow::Result;
 
 use super::{Launch, Site, words};
+use crate::catalog::Kind;
 use crate::plan::Instance;
 
-pub(super) fn configure(site: &Site, instance: &Instance) -> Result<()> {
+/// One line a request, for machines. The upstream's figures are lists where a second server was asked.
+const LOG_FORMAT: &str = r#"log_format json escape=json '{"time":"$time_iso8601","node":"NODE","client":"$remote_addr","request_id":"$request_id","method":"$request_method","path":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status","upstream_connect_seconds":"$upstream_connect_time","upstream_seconds":"$upstream_response_time","cache":"$upstream_cache_status","limit":"$limit_req_status"}';"#;
+
+/// The name of the access log in an instance's own directory.
+pub(crate) const ACCESS_LOG: &str = "access.log";
+
+pub(crate) fn configure(site: &Site, instance: &Instance) -> Result<()> {
     let home = site.deployment.home(&instance.name);
-    let mut servers = String::new();
-    for address in site.plan.addresses("miniapp-server") {
-        writeln!(servers, "        server {address} max_fails=1 fail_timeout=10s;")?;
-    }
+    let body = match instance.component.kind {
+        Kind::Cdn => cdn(site, instance, &home),
+        _ => gateway(site, instance),
+    };
+    site.write_file(&home.join("nginx.conf"), &around(site, instance, &home, &body))
+}
+
+/// What every nginx here has.
+fn around(site: &Site, instance: &Instance, home: &Path, body: &str) -> String {
     let mut temporary = String::new();
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-        writeln!(temporary, "    {kind}_temp_path {}/{kind};", home.display())?;
+        // Writing to a string does not fail.
+        writeln!(temporary, "    {kind}_temp_path {}/{kind};", home.display()).ok();
     }
-    let (home, address) = (home.display(), instance.address);
-    let text = format!(
+    let mut logs = format!("access_log {}/{ACCESS_LOG} json buffer=16k flush=1s;", home.display());
+    if let Some(receiver) = &site.deployment.access_log_to {
+        write!(logs, "\n    access_log syslog:server={receiver},tag=nginx json;").ok();
+    }
+    let (home, format) = (home.display(), LOG_FORMAT.replace("NODE", &instance.name));
+    format!(
         "daemon off;
 worker_processes 1;
 pid {home}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 1024; }}
+# An old worker after a change of settings: long enough for what it has under way.
+worker_shutdown_timeout 10s;
+events {{ worker_connections 4096; }}
 http {{
-    access_log off;
+    {format}
+    {logs}
     server_tokens off;
-{temporary}
-    upstream miniapp {{
-        zone miniapp 64k;
-{servers}        keepalive 16;
-    }}
+{temporary}{body}}}
+"
+    )
+}
+
+fn upstream(name: &str, addresses: &[SocketAddrV4]) -> String {
+    let mut text = format!("    upstream {name} {{\n        zone {name} 256k;\n");
+    for address in addresses {
+        writeln!(text, "        server {address} max_fails=1 fail_timeout=10s;").ok();
+    }
+    text.push_str("        keepalive 32;\n    }\n");
+    text
+}
+
+fn gateway(site: &Site, instance: &Instance) -> String {
+    let servers = upstream("miniapp", &site.plan.addresses("miniapp-server"));
+    let gateways = site.plan.of("gateway").count().max(1) as u32;
+    let rate = (site.deployment.rate_limit / gateways).max(1);
+    // A fifth of a second's worth may come at once: customers do not come evenly.
+    let burst = (rate / 5).max(4);
+    let address = instance.address;
+    format!(
+        "{servers}    # The whole site has one limit, each gateway its share of it. Who looks after the gateway is not counted.
+    map $uri $counted {{ /stub_status ''; /probe/home ''; default site; }}
+    limit_req_zone $counted zone=site:32k rate={rate}r/s;
+    limit_req_status 429;
+    limit_req_log_level info;
     server {{
         listen {address} backlog=1024;
+        limit_req zone=site burst={burst} nodelay;
+        error_page 429 @busy;
         proxy_http_version 1.1;
         proxy_set_header Connection \"\";
         proxy_set_header Host $host;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Request-Id $request_id;
+        proxy_set_header X-Deadline-Ms 650;
         proxy_connect_timeout 300ms;
         proxy_send_timeout 700ms;
         proxy_read_timeout 700ms;
         proxy_next_upstream error timeout;
         proxy_next_upstream_tries 2;
         location = /stub_status {{ stub_status; access_log off; allow 127.0.0.0/8; deny all; }}
+        # For whoever looks after the gateway: the page that a customer sees first.
+        location = /probe/home {{ allow 127.0.0.0/8; deny all; proxy_pass http://miniapp/api/home; }}
+        location @busy {{
+            internal;
+            default_type application/json;
+            add_header Retry-After 1 always;
+            return 429 '{{\"error\":\"more customers than the site serves at once: try again in a second\"}}';
+        }}
         # An order takes several steps, each with a deadline of its own. Asked for again it is the same
         # order: it carries a key, and where the client gave none, X-Request-Id is one.
         location = /api/orders {{
+            proxy_set_header Connection \"\";
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Request-Id $request_id;
+            proxy_set_header X-Deadline-Ms 1900;
             proxy_read_timeout 2s;
             proxy_next_upstream error timeout non_idempotent;
             proxy_pass http://miniapp;
@@ -59,10 +120,39 @@ http {{
         }}
         location / {{ proxy_pass http://miniapp; }}
     }}
-}}
 "
-    );
-    site.write_file(&site.deployment.home(&instance.name).join("nginx.conf"), &text)
+    )
+}
+
+fn cdn(site: &Site, instance: &Instance, home: &Path) -> String {
+    let gateways = upstream("gateway", &site.plan.addresses("gateway"));
+    let (address, home) = (instance.address, home.display());
+    format!(
+        "{gateways}    proxy_cache_path {home}/cache levels=1:2 keys_zone=menu:1m max_size=64m inactive=10m use_temp_path=off;
+    server {{
+        listen {address} backlog=1024;
+        location = /stub_status {{ stub_status; access_log off; allow 127.0.0.0/8; deny all; }}
+        location /static/ {{
+            proxy_pass http://gateway;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            proxy_connect_timeout 300ms;
+            proxy_read_timeout 2s;
+            proxy_next_upstream error timeout;
+            proxy_cache menu;
+            proxy_cache_key $uri;
+            proxy_cache_valid 200 60s;
+            # One question at the servers for each thing, whoever else waits for it.
+            proxy_cache_lock on;
+            # Better an old picture than none: also while everything behind it is down.
+            proxy_cache_background_update on;
+            proxy_cache_use_stale error timeout updating http_429 http_500 http_502 http_503 http_504;
+            add_header X-Cache $upstream_cache_status always;
+        }}
+        location / {{ return 404; }}
+    }}
+"
+    )
 }
 
 pub(super) fn launch(site: &Site, instance: &Instance) -> Launch {

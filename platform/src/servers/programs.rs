@@ -9,11 +9,14 @@ use anyhow::{Result, bail};
 pub(crate) struct Programs {
     pub(crate) initdb: PathBuf,
     pub(crate) postgres: PathBuf,
+    pub(crate) pg_basebackup: PathBuf,
+    pub(crate) pg_waldump: PathBuf,
     pub(crate) mariadbd: PathBuf,
     pub(crate) mariadb_install_db: PathBuf,
     pub(crate) redis: PathBuf,
     pub(crate) nginx: PathBuf,
     pub(crate) rabbitmq: PathBuf,
+    pub(crate) rabbitmqctl: PathBuf,
 }
 
 impl Programs {
@@ -24,11 +27,14 @@ impl Programs {
         Ok(Self {
             initdb: must_exist(&postgres_bin.join("initdb"), "postgresql")?,
             postgres: must_exist(&postgres_bin.join("postgres"), "postgresql")?,
+            pg_basebackup: must_exist(&postgres_bin.join("pg_basebackup"), "postgresql-client")?,
+            pg_waldump: must_exist(&postgres_bin.join("pg_waldump"), "postgresql")?,
             mariadbd: search("mariadbd", "mariadb-server")?,
             mariadb_install_db: search("mariadb-install-db", "mariadb-server")?,
             redis: search("redis-server", "redis-server")?,
             nginx: search("nginx", "nginx-light")?,
             rabbitmq: must_exist(Path::new(rabbitmq), "rabbitmq-server")?,
+            rabbitmqctl: must_exist(Path::new("/usr/lib/rabbitmq/bin/rabbitmqctl"), "rabbitmq-server")?,
         })
     }
 }

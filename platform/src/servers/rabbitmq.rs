@@ -16,6 +16,17 @@ pub(crate) const ORDERS: &str = "orders";
 /// Messages the OMS could not read, kept for a person to look at.
 pub(crate) const DEAD: &str = "orders.dead";
 
+/// Above it, nobody may publish.
+pub(crate) const MEMORY_LIMIT: &str = "256MiB";
+
+/// One command of the broker's own tool.
+pub(crate) async fn rabbitmqctl(site: &Site, instance: &Instance, words: &[String]) -> Result<()> {
+    let mut command = site.tool(&site.programs.rabbitmqctl);
+    // The same node name, name service and cookie as the server's.
+    command.envs(launch(site, instance).env).env_remove("RABBITMQ_NODE_PORT").args(words);
+    site.run_tool(command).await
+}
+
 pub(super) fn configure(site: &Site, instance: &Instance) -> Result<()> {
     let home = site.deployment.home(&instance.name);
     let definitions = json!({
@@ -40,7 +51,7 @@ pub(super) fn configure(site: &Site, instance: &Instance) -> Result<()> {
     site.write_file(&home.join("definitions.json"), &definitions.to_string())?;
     let config = format!(
         "loopback_users = none\nload_definitions = {}\nlog.console.level = warning\n\
-         vm_memory_high_watermark.absolute = 256MiB\ndisk_free_limit.absolute = 64MB\n",
+         vm_memory_high_watermark.absolute = {MEMORY_LIMIT}\ndisk_free_limit.absolute = 64MB\n",
         home.join("definitions.json").display()
     );
     site.write_file(&home.join("rabbitmq.conf"), &config)?;

@@ -5,6 +5,7 @@
 )]
 
 mod journey;
+mod measures;
 mod support;
 
 use std::process::Stdio;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use sqlx::Connection as _;
 use tempfile::TempDir;
 
 /// Generous: a loaded machine is no failure. Everything waits for a condition, nothing for a time.
@@ -110,6 +111,34 @@ impl Platform {
         kill(Pid::from_raw(self.pid(name)), signal).unwrap();
     }
 
+    /// Every process of it: nginx's workers outlive their master.
+    pub(crate) fn kill_whole(&self, name: &str) {
+        let main = self.pid(name);
+        let parent = |pid: i32| -> Option<i32> {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().nth(1)?.parse().ok()
+        };
+        let all = std::fs::read_dir("/proc").unwrap();
+        let all = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        let workers: Vec<i32> = all.filter(|pid| parent(*pid) == Some(main)).collect();
+        for pid in std::iter::once(main).chain(workers) {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+        }
+    }
+
+    /// Is the other server of its shard streaming from this one?
+    pub(crate) fn is_followed(&self, server: &str) -> bool {
+        let url =
+            format!("postgres://monitor:{}@{}/orders", self.secret("monitor-postgres"), self.address(server));
+        self.runtime.block_on(async {
+            let Ok(mut connection) = sqlx::PgConnection::connect(&url).await else { return false };
+            sqlx::query_scalar("SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'")
+                .fetch_one(&mut connection)
+                .await
+                .unwrap_or(false)
+        })
+    }
+
     pub(crate) fn secret(&self, name: &str) -> String {
         std::fs::read_to_string(self.dir.path().join("secrets").join(name)).unwrap()
     }
@@ -118,6 +147,31 @@ impl Platform {
     pub(crate) fn get(&self, instance: &str, path: &str) -> Option<(u16, Value)> {
         let request = self.http.get(format!("http://{}{path}", self.address(instance)));
         self.runtime.block_on(answer(request))
+    }
+
+    pub(crate) fn text(&self, instance: &str, path: &str) -> Option<String> {
+        let request = self.http.get(format!("http://{}{path}", self.address(instance)));
+        self.runtime.block_on(async { String::from_utf8(bytes(request.send().await.ok()?).await?).ok() })
+    }
+
+    /// Minutes of the order curve that one shard knows, and orders of the last one that is not made up; read
+    /// with the monitor's account.
+    pub(crate) fn orders_a_minute(&self, shard: &str) -> (i64, i64) {
+        let url =
+            format!("postgres://monitor:{}@{}/orders", self.secret("monitor-postgres"), self.address(shard));
+        await_until("an order in the curve", || {
+            self.runtime.block_on(async {
+                let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+                sqlx::query_as(
+                    "SELECT count(*), (SELECT orders FROM order_counts WHERE NOT generated
+                         ORDER BY minute DESC LIMIT 1) FROM order_counts",
+                )
+                .fetch_one(&mut connection)
+                .await
+                .map(|(all, last): (i64, Option<i64>)| last.map(|last| (all, last)))
+                .unwrap()
+            })
+        })
     }
 
     pub(crate) fn post(&self, instance: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
@@ -186,10 +240,15 @@ impl Drop for Platform {
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
-    let mut answer = request.send().await.ok()?;
+    let answer = request.send().await.ok()?;
+    let status = answer.status().as_u16();
+    Some((status, serde_json::from_slice(&bytes(answer).await?).unwrap_or_default()))
+}
+
+async fn bytes(mut answer: reqwest::Response) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.ok()? {
         bytes.extend_from_slice(&chunk);
     }
-    Some((answer.status().as_u16(), serde_json::from_slice(&bytes).unwrap_or_default()))
+    Some(bytes)
 }

@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use redis::Cmd;
+use serde_json::{Value, json};
 
 use super::super::cache::Redis;
 use super::super::failure::Failure;
+use super::super::push::CHANNEL;
 use crate::clock;
 
 /// Orders shown to a store at once; the next show when these are taken.
@@ -70,10 +72,19 @@ impl Lists {
         Self { redis }
     }
 
-    /// Onto the list of its store, unless it was there before.
+    /// Onto the list of its store, unless it was there before. The store is told, if it listens.
     pub(super) async fn arrive(&self, store: i64, order: i64) -> Result<(), Failure> {
         let mut script = script(ARRIVE, &[new_key(store), taken_key(store), PICKUPS.into(), done_key(order)]);
-        self.redis.ask(script.arg(order).arg(clock::unix_ms())).await
+        let is_new: i64 = self.redis.ask(script.arg(order).arg(clock::unix_ms())).await?;
+        if is_new == 1 {
+            self.push(&json!({ "store": store, "order": order })).await;
+        }
+        Ok(())
+    }
+
+    /// To whoever listens. It may get lost: the store also asks, the phone can refresh.
+    pub(super) async fn push(&self, word: &Value) {
+        self.redis.ask::<i64>(redis::cmd("PUBLISH").arg(CHANNEL).arg(word.to_string())).await.ok();
     }
 
     /// New orders, and those taken whose pickup code has not come.

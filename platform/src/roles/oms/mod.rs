@@ -36,6 +36,7 @@ pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> 
     let redis = Redis::new(context, "oms-redis")?;
     let broker = Broker::new(context)?;
     let orders = Peers::new(context, "order-service")?;
+    let push = Peers::new(context, "push-centre")?;
     let lists = Lists::new(Arc::clone(&redis));
     let intake = intake::Intake {
         db: Arc::clone(&db),
@@ -57,7 +58,8 @@ pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> 
         Check::component(context, "order-mq", &broker),
         Check::datastore(context, "oms-db", &db),
         Check::datastore(context, "oms-redis", &redis),
-        Check::component(context, "order-service", &orders),
+        Check::service(context, "order-service", &orders),
+        Check::component(context, "push-centre", &push),
     ];
     let routes = Router::new()
         .route("/api/ping", get(ping))

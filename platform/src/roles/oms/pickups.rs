@@ -62,7 +62,8 @@ impl Pickups {
 
     async fn tell(&self, id: i64, code: String) -> Result<(), Failure> {
         self.orders.post::<Value>(&format!("/api/orders/{id}/ready"), &json!({ "code": code })).await?;
-        self.db
+        let member: Option<i64> = self
+            .db
             .within(async {
                 let mut connection = self.db.hold().await?;
                 sqlx::query("UPDATE orders SET status = 'ready', pickup_code = ? WHERE id = ?")
@@ -70,11 +71,19 @@ impl Pickups {
                     .bind(id)
                     .execute(&mut *connection)
                     .await?;
+                let member = sqlx::query_scalar("SELECT member_id FROM orders WHERE id = ?")
+                    .bind(id)
+                    .fetch_optional(&mut *connection)
+                    .await?;
                 connection.done();
-                Ok(())
+                Ok(member)
             })
             .await?;
         // Only now: until here a repeated message finds it in Redis, from here on in the database.
-        self.lists.finish(id).await
+        self.lists.finish(id).await?;
+        if let Some(member) = member {
+            self.lists.push(&json!({ "member": member, "order": id, "code": code })).await;
+        }
+        Ok(())
     }
 }

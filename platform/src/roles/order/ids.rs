@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 /// The order id modulo this chooses the shard.
-pub(crate) const SHARDS: usize = 4;
+pub(crate) const SHARDS: usize = crate::catalog::SHARDS as usize;
 /// 2026-01-01, so that ids stay below 2^53 and survive JavaScript for decades.
 const EPOCH_MS: u64 = 1_767_225_600_000;
 /// Instances of order-service that can make ids side by side.

@@ -1,8 +1,10 @@
 //! Orders: four primaries, the order id modulo 4 chooses. The order and the message about it are written in
 //! one transaction, so that an accepted order reaches the OMS whatever happens to the broker.
 
+mod curve;
 mod ids;
 mod outbox;
+mod shards;
 
 use std::sync::Arc;
 
@@ -15,12 +17,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{Connection as _, Postgres};
+use sqlx::{AssertSqlSafe, Postgres};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::ids::{Ids, SHARDS, shard_for, shard_of};
+use self::shards::Shard;
 use super::broker::Broker;
 use super::cache::Redis;
 use super::context::Context;
@@ -31,8 +34,11 @@ use super::server::Role;
 use super::store::PgStore;
 use crate::clock;
 
+/// A member's orders shown at once.
+const LATEST: usize = 20;
+
 struct Orders {
-    shards: Vec<Arc<PgStore>>,
+    shards: Vec<Arc<Shard>>,
     redis: Arc<Redis>,
     ids: Ids,
     /// Wakes the publisher of a shard: a new order need not wait for its next look.
@@ -41,23 +47,26 @@ struct Orders {
 }
 
 pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> {
-    let shards = PgStore::postgres(context, "order-db")?;
+    let shards = Shard::all(context)?;
     ensure!(shards.len() == SHARDS, "order ids are made for {SHARDS} shards, not {}", shards.len());
     let redis = Redis::new(context, "order-redis")?;
     let broker = Broker::new(context)?;
     let news: Vec<_> = shards.iter().map(|_| Arc::new(Notify::new())).collect();
     for (shard, news) in shards.iter().zip(&news) {
+        tokio::spawn(Arc::clone(shard).watch(stop.clone()));
+        tokio::spawn(curve::count(Arc::clone(shard), stop.clone()));
         let publisher =
             outbox::Publisher::new(Arc::clone(shard), Arc::clone(&broker), Arc::clone(&context.metrics));
         tokio::spawn(publisher.run(Arc::clone(news), stop.clone()));
     }
     let checks = checks(context, &shards, &redis, &broker);
-    let ids = Ids::new(context.number);
+    let ids = Ids::new(context.maker());
     let metrics = Arc::clone(&context.metrics);
     let routes = Router::new()
         .route("/api/ping", get(ping))
         .route("/api/orders", post(create))
         .route("/api/orders/{id}", get(show))
+        .route("/api/members/{member}/orders", get(list))
         .route("/api/orders/{id}/paid", post(paid))
         .route("/api/orders/{id}/received", post(received))
         .route("/api/orders/{id}/ready", post(ready))
@@ -65,12 +74,7 @@ pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> 
     Ok(Role { routes, checks })
 }
 
-fn checks(
-    context: &Context,
-    shards: &[Arc<PgStore>],
-    redis: &Arc<Redis>,
-    broker: &Arc<Broker>,
-) -> Vec<Check> {
+fn checks(context: &Context, shards: &[Arc<Shard>], redis: &Arc<Redis>, broker: &Arc<Broker>) -> Vec<Check> {
     let named: Vec<_> = shards.iter().map(|shard| (shard.name.clone(), Arc::clone(shard))).collect();
     vec![
         Check::shards(context, "order-db", &named),
@@ -151,6 +155,11 @@ async fn show(State(orders): State<Arc<Orders>>, Path(id): Path<i64>) -> Result<
     Ok(Json(order))
 }
 
+async fn list(State(orders): State<Arc<Orders>>, Path(member): Path<i64>) -> Json<Value> {
+    let (found, missing) = orders.of_member(member).await;
+    Json(json!({ "member": member, "orders": found, "missing": missing }))
+}
+
 async fn paid(State(orders): State<Arc<Orders>>, Path(id): Path<i64>) -> Result<Json<Value>, Failure> {
     orders.change(id, sqlx::query("UPDATE orders SET paid = TRUE WHERE id = $1").bind(id)).await
 }
@@ -182,7 +191,7 @@ fn key(id: i64) -> String {
 }
 
 impl Orders {
-    fn shard(&self, index: usize) -> Result<&PgStore, Failure> {
+    fn shard(&self, index: usize) -> Result<&Shard, Failure> {
         self.shards
             .get(index)
             .map(Arc::as_ref)
@@ -190,18 +199,23 @@ impl Orders {
     }
 
     /// The order and its message, both or neither. A repeated request gets the first one's id.
-    async fn write(&self, shard: &PgStore, id: i64, new: &NewOrder) -> Result<i64, Failure> {
+    async fn write(&self, shard: &Shard, id: i64, new: &NewOrder) -> Result<i64, Failure> {
         let message = json!({
             "id": id, "member": new.member, "store": new.store, "product": new.product, "quantity": new.quantity,
         })
         .to_string();
-        shard
+        let store = shard.writer();
+        store
             .within(async {
-                let mut connection = shard.hold().await?;
-                let mut work = connection.begin().await?;
-                let is_new = sqlx::query(
-                    "INSERT INTO orders (id, request, member_id, store_id, product_id, quantity, amount_fen, status)
-                     VALUES ($1, $2::text::uuid, $3, $4, $5, $6, $7, 'new') ON CONFLICT (request) DO NOTHING",
+                let mut connection = store.hold().await?;
+                // One statement is one transaction and one way to the server and back.
+                let written: Option<i64> = sqlx::query_scalar(
+                    "WITH made AS (
+                         INSERT INTO orders (id, request, member_id, store_id, product_id, quantity, amount_fen, status)
+                         VALUES ($1, $2::text::uuid, $3, $4, $5, $6, $7, 'new') ON CONFLICT (request) DO NOTHING
+                         RETURNING id
+                     ), told AS (INSERT INTO outbox (order_id, payload) SELECT id, $8 FROM made)
+                     SELECT id FROM made UNION ALL SELECT id FROM orders WHERE request = $2::text::uuid LIMIT 1",
                 )
                 .bind(id)
                 .bind(new.request.to_string())
@@ -210,51 +224,55 @@ impl Orders {
                 .bind(new.product)
                 .bind(new.quantity)
                 .bind(new.amount_fen)
-                .execute(&mut *work)
-                .await?
-                .rows_affected()
-                    == 1;
-                let written = if is_new {
-                    sqlx::query("INSERT INTO outbox (order_id, payload) VALUES ($1, $2)")
-                        .bind(id)
-                        .bind(&message)
-                        .execute(&mut *work)
-                        .await?;
-                    id
-                } else {
-                    sqlx::query_scalar("SELECT id FROM orders WHERE request = $1::text::uuid")
-                        .bind(new.request.to_string())
-                        .fetch_one(&mut *work)
-                        .await?
+                .bind(&message)
+                .fetch_optional(&mut *connection)
+                .await?;
+                let written = match written {
+                    Some(id) => id,
+                    // The first request was written while this one waited for it: it cannot be seen in there.
+                    None => {
+                        sqlx::query_scalar("SELECT id FROM orders WHERE request = $1::text::uuid")
+                            .bind(new.request.to_string())
+                            .fetch_one(&mut *connection)
+                            .await?
+                    }
                 };
-                work.commit().await?;
                 connection.done();
                 Ok(written)
             })
             .await
     }
 
+    /// From the replica, which may be a moment late: then, or when it fails, from the primary.
     async fn read(&self, id: i64) -> Result<Order, Failure> {
-        type Row = (i64, i64, i64, i64, i64, String, bool, Option<String>);
         let shard = self.shard(shard_of(id))?;
-        let found: Option<Row> = shard
-            .within(async {
-                let mut connection = shard.hold().await?;
-                let found = sqlx::query_as(
-                    "SELECT member_id, store_id, product_id, quantity, amount_fen, status, paid,
-                         pickup_code FROM orders WHERE id = $1",
-                )
-                .bind(id)
-                .fetch_optional(&mut *connection)
-                .await?;
-                connection.done();
-                Ok(found)
-            })
-            .await?;
-        let Some((member, store, product, quantity, amount_fen, status, paid, pickup_code)) = found else {
-            return Err(Failure::NotFound(format!("there is no order {id}")));
-        };
-        Ok(Order { id, member, store, product, quantity, amount_fen, status, paid, pickup_code })
+        if let Some(replica) = shard.replica()
+            && let Ok(Some(order)) = read(replica, id).await
+        {
+            self.metrics.orders.with_label_values(&["read from the replica"]).inc();
+            return Ok(order);
+        }
+        self.metrics.orders.with_label_values(&["read from the primary"]).inc();
+        read(shard.primary(), id).await?.ok_or_else(|| Failure::NotFound(format!("there is no order {id}")))
+    }
+
+    /// A member's latest orders: every shard is asked, and one that is away leaves a gap that is named.
+    async fn of_member(&self, member: i64) -> (Vec<Order>, Vec<&str>) {
+        let asked = self.shards.iter().map(|shard| async move {
+            let store = shard.replica().unwrap_or_else(|| shard.primary());
+            (shard, of_member(store, member).await)
+        });
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for (shard, answer) in join_all(asked).await {
+            match answer {
+                Ok(orders) => found.extend(orders),
+                Err(_) => missing.push(shard.name.as_str()),
+            }
+        }
+        // Ids grow with time, whatever shard they are of.
+        found.sort_by_key(|order| std::cmp::Reverse(order.id));
+        found.truncate(LATEST);
+        (found, missing)
     }
 
     async fn change(
@@ -263,9 +281,10 @@ impl Orders {
         statement: Query<'static, Postgres, PgArguments>,
     ) -> Result<Json<Value>, Failure> {
         let shard = self.shard(shard_of(id))?;
-        let changed = shard
+        let store = shard.writer();
+        let changed = store
             .within(async {
-                let mut connection = shard.hold().await?;
+                let mut connection = store.hold().await?;
                 let changed = statement.execute(&mut *connection).await?.rows_affected();
                 connection.done();
                 Ok(changed)
@@ -277,4 +296,44 @@ impl Orders {
         }
         Ok(Json(json!({ "id": id })))
     }
+}
+
+type Row = (i64, i64, i64, i64, i64, i64, String, bool, Option<String>);
+
+const COLUMNS: &str =
+    "SELECT id, member_id, store_id, product_id, quantity, amount_fen, status, paid, pickup_code FROM orders";
+
+impl From<Row> for Order {
+    fn from(row: Row) -> Self {
+        let (id, member, store, product, quantity, amount_fen, status, paid, pickup_code) = row;
+        Self { id, member, store, product, quantity, amount_fen, status, paid, pickup_code }
+    }
+}
+
+async fn read(store: &PgStore, id: i64) -> Result<Option<Order>, Failure> {
+    let found: Option<Row> = store
+        .within(async {
+            let mut connection = store.hold().await?;
+            let statement = format!("{COLUMNS} WHERE id = $1");
+            let found =
+                sqlx::query_as(AssertSqlSafe(statement)).bind(id).fetch_optional(&mut *connection).await?;
+            connection.done();
+            Ok(found)
+        })
+        .await?;
+    Ok(found.map(Order::from))
+}
+
+async fn of_member(store: &PgStore, member: i64) -> Result<Vec<Order>, Failure> {
+    let rows: Vec<Row> = store
+        .within(async {
+            let mut connection = store.hold().await?;
+            let statement = format!("{COLUMNS} WHERE member_id = $1 ORDER BY id DESC LIMIT {LATEST}");
+            let rows =
+                sqlx::query_as(AssertSqlSafe(statement)).bind(member).fetch_all(&mut *connection).await?;
+            connection.done();
+            Ok(rows)
+        })
+        .await?;
+    Ok(rows.into_iter().map(Order::from).collect())
 }

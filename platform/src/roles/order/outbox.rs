@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::Connection as _;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::broker::Broker;
 use super::super::failure::Failure;
 use super::super::metrics::Metrics;
-use super::super::store::PgStore;
+use super::shards::Shard;
 
 /// A look even when nobody called: for rows left by another instance.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -21,13 +22,13 @@ const LIMIT: Duration = Duration::from_secs(3);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Publisher {
-    shard: Arc<PgStore>,
+    shard: Arc<Shard>,
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
 }
 
 impl Publisher {
-    pub(super) fn new(shard: Arc<PgStore>, broker: Arc<Broker>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(shard: Arc<Shard>, broker: Arc<Broker>, metrics: Arc<Metrics>) -> Self {
         Self { shard, broker, metrics }
     }
 
@@ -59,31 +60,34 @@ impl Publisher {
 
     /// How many were published.
     async fn publish_batch(&self) -> Result<usize, Failure> {
-        let shard = &self.shard;
+        // A row that comes back after a promotion is published twice, and the OMS knows it by its id.
+        let store = self.shard.primary();
         let mut broker_failure = None;
-        let published = shard
+        let published = store
             .within_time(LIMIT + Duration::from_secs(1), async {
-                let mut connection = shard.hold().await?;
+                let mut connection = store.hold().await?;
                 let mut work = connection.begin().await?;
                 let rows: Vec<(i64, String)> = sqlx::query_as(
                     "SELECT id, payload FROM outbox ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED",
                 )
                 .fetch_all(&mut *work)
                 .await?;
+                // All on their way before the first is confirmed: the broker confirms many at a time.
+                let sending = rows.iter().map(|(id, payload)| async move {
+                    (*id, timeout(LIMIT, self.broker.publish(payload.as_bytes())).await)
+                });
                 let mut done = Vec::with_capacity(rows.len());
-                for (id, payload) in &rows {
-                    match timeout(LIMIT, self.broker.publish(payload.as_bytes())).await {
-                        Ok(Ok(())) => done.push(*id),
-                        Ok(Err(failure)) => {
-                            broker_failure = Some(failure);
-                            break;
-                        }
+                for (id, sent) in join_all(sending).await {
+                    match sent {
+                        Ok(Ok(())) => done.push(id),
+                        Ok(Err(failure)) => broker_failure = Some(failure),
                         Err(_) => {
-                            self.broker.drop_link().await;
                             broker_failure = Some(Failure::unavailable("order-mq", "does not confirm"));
-                            break;
                         }
                     }
+                }
+                if done.len() < rows.len() {
+                    self.broker.drop_link().await;
                 }
                 if !done.is_empty() {
                     sqlx::query("DELETE FROM outbox WHERE id = ANY($1)")

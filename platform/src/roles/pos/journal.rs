@@ -2,15 +2,19 @@
 //! makes no drink twice and forgets none. One line an event: `take`, `made` or `told` (the OMS has the
 //! pickup code), then the store and the order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 
 pub(crate) const JOURNAL: &str = "journal";
+/// A journal of this size is written anew, without older orders that are done.
+const LARGEST: u64 = 16 << 20;
+/// Lines that are kept, whatever they say: for whoever checks.
+const KEPT: usize = 100_000;
 
 /// What is still to be done, from what was written down.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,7 +26,13 @@ pub(super) struct Open {
 }
 
 pub(super) struct Journal {
-    file: Mutex<File>,
+    path: PathBuf,
+    file: Mutex<Written>,
+}
+
+struct Written {
+    file: File,
+    length: u64,
 }
 
 impl Journal {
@@ -40,7 +50,8 @@ impl Journal {
             // A kill cut the last line off: it must not swallow the next.
             file.write_all(b"\n")?;
         }
-        Ok((Self { file: Mutex::new(file) }, read(&text)))
+        let written = Written { file, length: text.len() as u64 };
+        Ok((Self { path, file: Mutex::new(written) }, read(&text)))
     }
 
     pub(super) fn take(&self, store: i64, order: i64) -> std::io::Result<()> {
@@ -57,8 +68,35 @@ impl Journal {
 
     /// One write: lines of different stores do not mix, and what a kill leaves is whole lines.
     fn write(&self, line: &str) -> std::io::Result<()> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
+        let mut written = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        written.file.write_all(line.as_bytes())?;
+        written.length += line.len() as u64;
+        if written.length > LARGEST {
+            *written = shorten(&self.path, KEPT)?;
+        }
+        Ok(())
     }
+}
+
+/// Whatever is not done stays, however old. The new file takes the old one's place in one step.
+fn shorten(path: &Path, kept: usize) -> std::io::Result<Written> {
+    let text = std::fs::read_to_string(path)?;
+    let order = |line: &str| number(line.split(' ').nth(2));
+    let done: HashSet<i64> =
+        text.lines().filter(|line| line.starts_with("told ")).filter_map(order).collect();
+    let old = text.lines().count().saturating_sub(kept);
+    let mut short = String::new();
+    for (index, line) in text.lines().enumerate() {
+        if index >= old || order(line).is_some_and(|order| !done.contains(&order)) {
+            short.push_str(line);
+            short.push('\n');
+        }
+    }
+    let draft = path.with_extension("new");
+    std::fs::write(&draft, &short)?;
+    std::fs::rename(&draft, path)?;
+    let file = OpenOptions::new().append(true).open(path)?;
+    Ok(Written { file, length: short.len() as u64 })
 }
 
 fn read(text: &str) -> Open {
@@ -119,5 +157,23 @@ mod tests {
         assert_eq!(open.made, BTreeMap::from([(3, vec![30])]));
         journal.take(5, 50).unwrap();
         assert_eq!(takes(home.path()).unwrap(), HashMap::from([(30, 1), (31, 1), (32, 1), (50, 1)]));
+    }
+
+    #[test]
+    fn a_long_journal_loses_old_orders_that_are_done_and_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(home.path()).unwrap();
+        journal.take(1, 10).unwrap();
+        for order in 20..30 {
+            journal.take(2, order).unwrap();
+            journal.made(2, order).unwrap();
+            journal.told(2, order).unwrap();
+        }
+        *journal.file.lock().unwrap() = shorten(&journal.path, 6).unwrap();
+        journal.made(1, 10).unwrap();
+        let text = std::fs::read_to_string(&journal.path).unwrap();
+        assert_eq!(text.lines().count(), 8, "{text}");
+        assert_eq!(read(&text).made, BTreeMap::from([(1, vec![10])]));
+        assert_eq!(takes(home.path()).unwrap(), HashMap::from([(10, 1), (28, 1), (29, 1)]));
     }
 }

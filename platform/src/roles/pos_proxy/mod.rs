@@ -3,7 +3,9 @@
 //! that finds its line broken takes the other one at once.
 
 mod lines;
+mod relay;
 
+use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use axum::routing::{any, get};
 use axum::{Json, Router};
 use futures_util::future::select_ok;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +48,8 @@ const BY_LINE: HeaderName = HeaderName::from_static("x-pos-line");
 struct Line {
     name: String,
     base: String,
+    /// Where the long connections to the push centre go in.
+    long: SocketAddrV4,
     client: reqwest::Client,
     through: Arc<Through>,
 }
@@ -53,16 +57,19 @@ struct Line {
 struct Proxy {
     lines: Vec<Line>,
     choice: Mutex<Lines>,
+    /// The line in use, for those who wait for a change of it.
+    in_use: watch::Sender<usize>,
     slots: Semaphore,
     metrics: Arc<Metrics>,
 }
 
-pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> {
+pub(crate) async fn role(context: &Context, stop: &CancellationToken) -> Result<Role> {
     let mut lines = Vec::new();
     for instance in context.plan.of(LINE) {
         lines.push(Line {
             name: instance.name.clone(),
             base: format!("http://{}", instance.address),
+            long: instance.long_connections(context.plan.base_port),
             client: reqwest::Client::builder()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
@@ -77,6 +84,7 @@ pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> 
     let named: Vec<_> = lines.iter().map(|line| (line.name.clone(), Arc::clone(&line.through))).collect();
     let proxy = Arc::new(Proxy {
         choice: Mutex::new(Lines::new(lines.len())),
+        in_use: watch::Sender::new(0),
         lines,
         slots: Semaphore::new(AT_ONCE),
         metrics: Arc::clone(&context.metrics),
@@ -85,6 +93,7 @@ pub(crate) fn role(context: &Context, stop: &CancellationToken) -> Result<Role> 
     for line in 0..proxy.lines.len() {
         tokio::spawn(Arc::clone(&proxy).watch(line, stop.clone()));
     }
+    relay::start(context.long_connections, &proxy, stop).await?;
     let routes = Router::new()
         .route("/lines", get(show))
         .route("/api/ping", get(ping))
@@ -171,6 +180,7 @@ impl Proxy {
         let moved = self.choice().heard(line, good, clock::now());
         if let Some(to) = moved {
             self.show(to);
+            self.in_use.send_replace(to);
         }
     }
 

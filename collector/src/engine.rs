@@ -89,6 +89,8 @@ pub(crate) struct Latest {
 pub struct Followup {
     /// Jobs to look at again, and how soon.
     pub again: Vec<(JobId, Duration)>,
+    /// Jobs that are asked at once because of what happened beside them, the most telling first.
+    pub asked: Vec<JobId>,
     /// A confirmed level changed: a new board is due at once.
     pub changed: bool,
 }
@@ -249,14 +251,18 @@ impl Engine {
                 let now = self.own(instance).0;
                 // On a confirmed red, and on every recovery, the neighbours are asked at once: the verdict
                 // stands on fresh answers, and what a cause had broken turns green by itself.
-                if was != now && (now == Health::Red || was == Health::Red) {
-                    followup
-                        .again
-                        .extend(self.neighbours(instance).into_iter().map(|job| (job, Duration::ZERO)));
+                let recovered = was.is_unhealthy() && !now.is_unhealthy();
+                if was != now && (now == Health::Red || was == Health::Red || recovered) {
+                    followup.asked = self.neighbours(instance);
                 }
             }
         }
         followup
+    }
+
+    /// True when it is confirmed that the target accepts and does not answer.
+    pub(crate) fn known_to_hang(&self, job: JobId) -> bool {
+        self.states[job].tracker.confirmed.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Hung)
     }
 
     fn confirm(&self, instance: InstanceId) -> Confirm {
@@ -264,7 +270,8 @@ impl Engine {
     }
 
     /// The jobs of everything that stands beside `instance`: its component, what that needs, and all that
-    /// need it, at whatever distance.
+    /// need it, at whatever distance. Those that are unhealthy come first, every one of them: what it broke
+    /// turns green as soon as it can. Of the others so many.
     fn neighbours(&self, instance: InstanceId) -> Vec<JobId> {
         let component = self.model.instance(instance).component;
         let mut components = BTreeSet::from([component]);
@@ -278,9 +285,20 @@ impl Engine {
                 }
             }
         }
-        let instances = components.into_iter().flat_map(|c| self.model.component(c).instance_ids());
-        let jobs = instances.filter(|i| *i != instance).flat_map(|i| self.jobs_of[i.index()].iter().copied());
-        jobs.take(MAX_NEIGHBOURS).collect()
+        // What shares its host or its zone may share its trouble.
+        let near = |other: InstanceId| {
+            let (own, other) = (self.model.instance(instance), self.model.instance(other));
+            let same = |label| own.labels.get(label).is_some_and(|v| other.labels.get(label) == Some(v));
+            own.address.host == other.address.host || same("host") || same("zone")
+        };
+        let beside = |i: &InstanceId| {
+            *i != instance && (components.contains(&self.model.instance(*i).component) || near(*i))
+        };
+        let (bad, well): (Vec<InstanceId>, Vec<InstanceId>) =
+            self.model.instance_ids().filter(beside).partition(|i| self.own(*i).0.is_unhealthy());
+        let jobs =
+            |ids: Vec<InstanceId>| ids.into_iter().flat_map(|i| self.jobs_of[i.index()].iter().copied());
+        jobs(bad).chain(jobs(well).take(MAX_NEIGHBOURS)).collect()
     }
 
     /// Lets levels go that nobody has renewed; true when one went.

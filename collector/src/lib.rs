@@ -12,10 +12,12 @@ mod compose;
 pub mod confirm;
 pub mod control;
 pub mod engine;
+pub mod forecast;
 pub mod incident;
 pub mod incidents;
 pub mod journal;
 pub mod judge;
+mod looks;
 mod names;
 #[cfg(test)]
 mod play;
@@ -25,9 +27,11 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod sentence;
+pub mod sentinels;
 pub mod store;
 #[cfg(test)]
 mod testkit;
+pub mod turns;
 pub mod watch;
 
 /// Makes incident ids: version 7 UUIDs, which sort by the time of opening.

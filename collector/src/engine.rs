@@ -22,8 +22,11 @@ use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
 use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
 use crate::names::Names;
+use crate::outlook::{Past, over_time};
 use crate::recent::{Interned, Now, Recent};
+use crate::signs;
 use crate::store::{ConfirmedRecord, Restored};
+use crate::usual::Usual;
 
 /// How soon a suspicion is looked at again.
 pub const SECOND_LOOK: Duration = Duration::from_millis(100);
@@ -54,12 +57,20 @@ pub(crate) struct JobState {
     pub(crate) blame: Vec<Witness>,
     /// Its last minutes.
     pub(crate) recent: Recent,
+    /// What is normal for it.
+    pub(crate) usual: Usual,
 }
 
 impl JobState {
     /// Nothing known yet.
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { tracker: Tracker::new(now), latest: None, blame: Vec::new(), recent: Recent::default() }
+        Self {
+            tracker: Tracker::new(now),
+            latest: None,
+            blame: Vec::new(),
+            recent: Recent::default(),
+            usual: Usual::default(),
+        }
     }
 
     /// The witnesses that go with the confirmed level.
@@ -119,6 +130,8 @@ pub struct Engine {
     pub(crate) changes: Changes,
     /// The names in what is kept of the recent past.
     pub(crate) interned: Interned,
+    /// Nobody was unhealthy when the last board was made.
+    calm: bool,
     new_id: NewId,
     sequence: u64,
     local_errors: u64,
@@ -146,6 +159,7 @@ impl Engine {
             newly_confirmed: BTreeSet::new(),
             changes: Changes::default(),
             interned: Interned::default(),
+            calm: true,
             new_id,
             sequence: first_sequence,
             local_errors: 0,
@@ -224,6 +238,10 @@ impl Engine {
             self.local_errors += 1;
             return followup;
         };
+        let judged = match &observation.outcome {
+            Outcome::Answer(answer) => self.over_time(job, judged, &answer.signals, at),
+            _ => judged,
+        };
         let instance = self.jobs[job].instance;
         let was = self.own(instance).0;
         let confirm = self.confirm(instance);
@@ -242,7 +260,13 @@ impl Engine {
         if state.latest.as_ref().is_none_or(|latest| latest.started <= started) {
             state.latest = Some(latest(started, at, observation));
         }
-        match state.tracker.fold(Look { started, at, judged }, confirm, interval) {
+        let step = state.tracker.fold(Look { started, at, judged }, confirm, interval);
+        let well = state.tracker.health() == Health::Green && !state.tracker.suspected();
+        let (names, probe) = (&self.interned, &self.jobs[job].probe);
+        state.usual.renew(&state.recent, at, (well, self.calm), |name| {
+            names.name(name).is_some_and(|name| signs::wanted(probe, name))
+        });
+        match step {
             Step::Same => {}
             Step::Suspected => followup.again.push((job, SECOND_LOOK)),
             Step::Changed => {
@@ -258,6 +282,24 @@ impl Engine {
             }
         }
         followup
+    }
+
+    /// What the past adds to what a look says.
+    fn over_time(
+        &self,
+        job: JobId,
+        judged: Judged,
+        signals: &BTreeMap<String, f64>,
+        now: Timestamp,
+    ) -> Judged {
+        let state = &self.states[job];
+        let points = |signal: &str| {
+            let name = self.interned.find(signal);
+            name.map(|name| state.recent.values(name, now)).unwrap_or_default()
+        };
+        // The file has no words yet for how many times its normal a signal may be.
+        let past = Past { points: &points, normal: &|_| None, confirmed: &state.tracker.confirmed };
+        over_time(judged, &self.jobs[job].probe, |signal| signals.get(signal).copied(), &past)
     }
 
     /// True when it is confirmed that the target accepts and does not answer.
@@ -369,6 +411,7 @@ impl Engine {
         let graph = Arc::clone(&self.graph);
         let blind = monitor.blind || self.blind(now);
         let monitor = MonitorState { blind, seen: self.seen(), ..monitor };
+        self.calm = !model.instance_ids().any(|id| self.own(id).0.is_unhealthy());
         let health: Vec<Health> = if blind {
             vec![Health::Unknown; model.instances.len()]
         } else {
@@ -398,20 +441,28 @@ impl Engine {
         if !health.iter().any(|h| h.is_unhealthy()) {
             return Verdict::default();
         }
+        let old = self.long_bad();
         let facts: Vec<InstanceFacts<'_>> =
-            self.model.instance_ids().map(|id| self.facts(id, health)).collect();
+            self.model.instance_ids().map(|id| self.facts(id, health, &old, now)).collect();
         let witnesses = self.witnesses(now);
+        let signs = signs::signs(self, now);
         solve(&Situation {
             model: &self.model,
             graph: &self.graph,
             instances: &facts,
             witnesses: &witnesses,
-            signs: &[],
+            signs: &signs,
             changes: &self.changes.facts(&self.model),
         })
     }
 
-    fn facts(&self, id: InstanceId, health: &[Health]) -> InstanceFacts<'_> {
+    fn facts(
+        &self,
+        id: InstanceId,
+        health: &[Health],
+        old: &BTreeSet<InstanceId>,
+        now: Timestamp,
+    ) -> InstanceFacts<'_> {
         let jobs = || self.jobs_of[id.index()].iter().map(|job| &self.states[*job].tracker);
         let component = self.model.component(self.model.instance(id).component);
         let worst = self.own(id).1.map(|job| &self.states[job].tracker);
@@ -430,11 +481,11 @@ impl Engine {
                 .reduce(|a, b| Some(a?.min(b?)))
                 .flatten(),
             role: self.role(id),
-            chronic: false,
+            chronic: old.contains(&id),
             exercises: component.exercises_dependencies(),
             interval: component.interval().as_secs_f64(),
             looks: self.looks(id),
-            slower_by: None,
+            slower_by: self.slower_by(id, now),
         }
     }
 

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod judge;
 mod looks;
 mod names;
+pub mod outlook;
 #[cfg(test)]
 mod play;
 pub mod recent;
@@ -28,10 +29,12 @@ pub mod run;
 pub mod schedule;
 pub mod sentence;
 pub mod sentinels;
+mod signs;
 pub mod store;
 #[cfg(test)]
 mod testkit;
 pub mod turns;
+mod usual;
 pub mod watch;
 
 /// Makes incident ids: version 7 UUIDs, which sort by the time of opening.

@@ -126,3 +126,7 @@ impl Engine {
         known
     }
 }
+
+#[cfg(test)]
+#[path = "signs_tests.rs"]
+mod tests;

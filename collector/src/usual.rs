@@ -13,6 +13,10 @@ use crate::recent::{Recent, WINDOW};
 
 /// Renewed so often: it moves slowly.
 const EVERY: Duration = Duration::from_secs(30);
+/// Steps of time in which values are weighed, in seconds.
+const STEP: f64 = 5.0;
+/// What is younger, in seconds, is not yet normal; of a short past its younger half.
+const YOUNG: f64 = 180.0;
 /// Fewer looks tell nothing of how long answers take.
 const ENOUGH_LOOKS: usize = 10;
 
@@ -50,7 +54,7 @@ impl Usual {
         self.signals = recent
             .series(now)
             .filter(|(name, _)| wanted(*name))
-            .filter_map(|(name, points)| Some((name, Normal::of(points.map(|(_, v)| f64::from(v)), 0.0)?)))
+            .filter_map(|(name, _)| Some((name, Normal::of(before_now(&recent.values(name, now)), 0.0)?)))
             .collect();
     }
 
@@ -62,5 +66,55 @@ impl Usual {
     /// What is normal for a signal.
     pub(crate) fn signal(&self, name: u16) -> Option<&Normal> {
         self.signals.get(&name)
+    }
+}
+
+/// What a signal was at equal steps of time, without the newest part: what moves now is not yet normal. Points
+/// (seconds from now, oldest first) are kept when they change: each holds until the next.
+fn before_now(points: &[(f64, f64)]) -> Vec<f64> {
+    let (Some((oldest, _)), Some((newest, _))) = (points.first(), points.last()) else { return Vec::new() };
+    let end = -YOUNG.min((newest - oldest) / 2.0);
+    let steps = ((end - oldest) / STEP).max(0.0) as usize;
+    let mut at = 0;
+    (0..=steps)
+        .map(|step| {
+            let t = oldest + step as f64 * STEP;
+            while points.get(at + 1).is_some_and(|(next, _)| *next <= t) {
+                at += 1;
+            }
+            points[at].1
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_holds_for_long_outweighs_what_changes_often() {
+        // Ten minutes at 100, noted twice; then a minute of climbing, noted at each look.
+        let mut points = vec![(-660.0, 100.0), (-360.0, 100.0)];
+        points.extend((0..20).map(|i| (-60.0 + 3.0 * f64::from(i), 1000.0 * f64::from(i + 1))));
+        let normal = Normal::of(before_now(&points), 0.0).unwrap();
+        assert_eq!((normal.median, normal.count > 90), (100.0, true));
+    }
+
+    proptest! {
+        /// Only what was there comes out, so much of it that the steps fill the time, however the points lie.
+        #[test]
+        fn steps_hold_what_was(gaps in prop::collection::vec(0.01_f64..40.0, 1..60)) {
+            let mut t = -gaps.iter().sum::<f64>();
+            let points: Vec<(f64, f64)> = gaps.iter().enumerate().map(|(i, gap)| {
+                let point = (t, i as f64);
+                t += gap;
+                point
+            }).collect();
+            let steps = before_now(&points);
+            prop_assert!(!steps.is_empty() && steps.len() <= 2 + (-points[0].0 / STEP) as usize);
+            prop_assert!(steps.windows(2).all(|pair| pair[0] <= pair[1]));
+            prop_assert!(steps.iter().all(|v| *v < gaps.len() as f64));
+        }
     }
 }

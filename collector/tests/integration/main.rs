@@ -4,5 +4,6 @@
 mod away;
 mod live_reload;
 mod postgres;
+mod rhythm;
 mod scene;
 mod sentinel;

@@ -18,6 +18,11 @@ impl Began {
         // It begins once.
         let _known = self.0.set(at);
     }
+
+    /// When that was; `None` while it waits for its turn.
+    pub(crate) fn at(&self) -> Option<Instant> {
+        self.0.get().copied()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,11 +73,10 @@ impl Looks {
         self.jobs[job].under_way.len()
     }
 
-    /// When `look` began, if it is the only one of `job` under way; `Some(None)` when it still waits for its
-    /// turn.
-    pub(crate) fn alone(&self, job: JobId, look: u64) -> Option<Option<Instant>> {
+    /// When `look` began, if it is the only one of `job` under way.
+    pub(crate) fn alone(&self, job: JobId, look: u64) -> Option<&Began> {
         match self.jobs[job].under_way.as_slice() {
-            [(only, began)] if *only == look => Some(began.0.get().copied()),
+            [(only, began)] if *only == look => Some(began),
             _ => None,
         }
     }
@@ -119,11 +123,11 @@ mod tests {
     fn a_look_that_waits_for_its_turn_has_not_begun() {
         let (mut looks, t0) = (Looks::new(1), origin());
         let (look, began) = looks.next(0, t0);
-        assert_eq!(looks.alone(0, look), Some(None));
+        assert_eq!(looks.alone(0, look).unwrap().at(), None);
         began.set(t0 + Duration::from_secs(3));
-        assert_eq!(looks.alone(0, look), Some(Some(t0 + Duration::from_secs(3))));
+        assert_eq!(looks.alone(0, look).unwrap().at(), Some(t0 + Duration::from_secs(3)));
         let (second, _) = looks.next(0, t0);
-        assert_eq!((looks.alone(0, look), looks.alone(0, second)), (None, None));
+        assert!(looks.alone(0, look).is_none() && looks.alone(0, second).is_none());
     }
 
     #[test]

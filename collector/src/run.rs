@@ -324,7 +324,7 @@ impl Running {
         }
         // Waiting for a turn is not the target's time.
         let half = self.collector.engine.jobs()[job].probe.timeout / 2;
-        let due = began.unwrap_or(now) + half;
+        let due = began.at().unwrap_or(now) + half;
         if due > now {
             self.schedule.add(job, due, Due::Half(look));
         } else {

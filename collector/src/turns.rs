@@ -78,7 +78,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_in_all_and_no_more() {
-        let hosts: Vec<String> = (0..MOST_AT_ONCE + 1).map(|n| format!("host-{n}")).collect();
+        let hosts: Vec<String> = (0..=MOST_AT_ONCE).map(|n| format!("host-{n}")).collect();
         let turns = Turns::new(hosts.iter().map(String::as_str));
         let mut held = Vec::new();
         for host in &hosts[..MOST_AT_ONCE] {

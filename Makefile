@@ -74,9 +74,10 @@ cases: ## how often the verdict is right, on recorded cases (CASES_DIR=... for m
 	@echo; echo "every edge reversed:"
 	$(CARGO) run --release --quiet -p topology --example cases -- --brief --reverse $(CASES_DIR)
 
-bench: build ## what the monitor costs, in ratios
+bench: build ## what the monitor and the platform cost, in ratios; then parse, roll-up and verdict by size
 	@scripts/need servers
 	scripts/bench
+	$(CARGO) bench -p topology
 
 screenshots: build web/e2e/node_modules ## docs/images/, from the live demo
 	@scripts/need servers browser

@@ -22,8 +22,11 @@ use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
 use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
 use crate::names::Names;
+use crate::outlook::{Past, over_time};
 use crate::recent::{Interned, Now, Recent};
+use crate::signs;
 use crate::store::{ConfirmedRecord, Restored};
+use crate::usual::Usual;
 
 /// How soon a suspicion is looked at again.
 pub const SECOND_LOOK: Duration = Duration::from_millis(100);
@@ -54,12 +57,20 @@ pub(crate) struct JobState {
     pub(crate) blame: Vec<Witness>,
     /// Its last minutes.
     pub(crate) recent: Recent,
+    /// What is normal for it.
+    pub(crate) usual: Usual,
 }
 
 impl JobState {
     /// Nothing known yet.
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { tracker: Tracker::new(now), latest: None, blame: Vec::new(), recent: Recent::default() }
+        Self {
+            tracker: Tracker::new(now),
+            latest: None,
+            blame: Vec::new(),
+            recent: Recent::default(),
+            usual: Usual::default(),
+        }
     }
 
     /// The witnesses that go with the confirmed level.
@@ -89,6 +100,8 @@ pub(crate) struct Latest {
 pub struct Followup {
     /// Jobs to look at again, and how soon.
     pub again: Vec<(JobId, Duration)>,
+    /// Jobs that are asked at once because of what happened beside them, the most telling first.
+    pub asked: Vec<JobId>,
     /// A confirmed level changed: a new board is due at once.
     pub changed: bool,
 }
@@ -117,6 +130,8 @@ pub struct Engine {
     pub(crate) changes: Changes,
     /// The names in what is kept of the recent past.
     pub(crate) interned: Interned,
+    /// Nobody was unhealthy when the last board was made.
+    calm: bool,
     new_id: NewId,
     sequence: u64,
     local_errors: u64,
@@ -144,6 +159,7 @@ impl Engine {
             newly_confirmed: BTreeSet::new(),
             changes: Changes::default(),
             interned: Interned::default(),
+            calm: true,
             new_id,
             sequence: first_sequence,
             local_errors: 0,
@@ -222,6 +238,10 @@ impl Engine {
             self.local_errors += 1;
             return followup;
         };
+        let judged = match &observation.outcome {
+            Outcome::Answer(answer) => self.over_time(job, judged, &answer.signals, at),
+            _ => judged,
+        };
         let instance = self.jobs[job].instance;
         let was = self.own(instance).0;
         let confirm = self.confirm(instance);
@@ -240,7 +260,13 @@ impl Engine {
         if state.latest.as_ref().is_none_or(|latest| latest.started <= started) {
             state.latest = Some(latest(started, at, observation));
         }
-        match state.tracker.fold(Look { started, at, judged }, confirm, interval) {
+        let step = state.tracker.fold(Look { started, at, judged }, confirm, interval);
+        let well = state.tracker.health() == Health::Green && !state.tracker.suspected();
+        let (names, probe) = (&self.interned, &self.jobs[job].probe);
+        state.usual.renew(&state.recent, at, (well, self.calm), |name| {
+            names.name(name).is_some_and(|name| signs::wanted(probe, name))
+        });
+        match step {
             Step::Same => {}
             Step::Suspected => followup.again.push((job, SECOND_LOOK)),
             Step::Changed => {
@@ -249,14 +275,36 @@ impl Engine {
                 let now = self.own(instance).0;
                 // On a confirmed red, and on every recovery, the neighbours are asked at once: the verdict
                 // stands on fresh answers, and what a cause had broken turns green by itself.
-                if was != now && (now == Health::Red || was == Health::Red) {
-                    followup
-                        .again
-                        .extend(self.neighbours(instance).into_iter().map(|job| (job, Duration::ZERO)));
+                let recovered = was.is_unhealthy() && !now.is_unhealthy();
+                if was != now && (now == Health::Red || was == Health::Red || recovered) {
+                    followup.asked = self.neighbours(instance);
                 }
             }
         }
         followup
+    }
+
+    /// What the past adds to what a look says.
+    fn over_time(
+        &self,
+        job: JobId,
+        judged: Judged,
+        signals: &BTreeMap<String, f64>,
+        now: Timestamp,
+    ) -> Judged {
+        let state = &self.states[job];
+        let points = |signal: &str| {
+            let name = self.interned.find(signal);
+            name.map(|name| state.recent.values(name, now)).unwrap_or_default()
+        };
+        // The file has no words yet for how many times its normal a signal may be.
+        let past = Past { points: &points, normal: &|_| None, confirmed: &state.tracker.confirmed };
+        over_time(judged, &self.jobs[job].probe, |signal| signals.get(signal).copied(), &past)
+    }
+
+    /// True when it is confirmed that the target accepts and does not answer.
+    pub(crate) fn known_to_hang(&self, job: JobId) -> bool {
+        self.states[job].tracker.confirmed.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Hung)
     }
 
     fn confirm(&self, instance: InstanceId) -> Confirm {
@@ -264,7 +312,8 @@ impl Engine {
     }
 
     /// The jobs of everything that stands beside `instance`: its component, what that needs, and all that
-    /// need it, at whatever distance.
+    /// need it, at whatever distance. Those that are unhealthy come first, every one of them: what it broke
+    /// turns green as soon as it can. Of the others so many.
     fn neighbours(&self, instance: InstanceId) -> Vec<JobId> {
         let component = self.model.instance(instance).component;
         let mut components = BTreeSet::from([component]);
@@ -278,9 +327,20 @@ impl Engine {
                 }
             }
         }
-        let instances = components.into_iter().flat_map(|c| self.model.component(c).instance_ids());
-        let jobs = instances.filter(|i| *i != instance).flat_map(|i| self.jobs_of[i.index()].iter().copied());
-        jobs.take(MAX_NEIGHBOURS).collect()
+        // What shares its host or its zone may share its trouble.
+        let near = |other: InstanceId| {
+            let (own, other) = (self.model.instance(instance), self.model.instance(other));
+            let same = |label| own.labels.get(label).is_some_and(|v| other.labels.get(label) == Some(v));
+            own.address.host == other.address.host || same("host") || same("zone")
+        };
+        let beside = |i: &InstanceId| {
+            *i != instance && (components.contains(&self.model.instance(*i).component) || near(*i))
+        };
+        let (bad, well): (Vec<InstanceId>, Vec<InstanceId>) =
+            self.model.instance_ids().filter(beside).partition(|i| self.own(*i).0.is_unhealthy());
+        let jobs =
+            |ids: Vec<InstanceId>| ids.into_iter().flat_map(|i| self.jobs_of[i.index()].iter().copied());
+        jobs(bad).chain(jobs(well).take(MAX_NEIGHBOURS)).collect()
     }
 
     /// Lets levels go that nobody has renewed; true when one went.
@@ -351,6 +411,7 @@ impl Engine {
         let graph = Arc::clone(&self.graph);
         let blind = monitor.blind || self.blind(now);
         let monitor = MonitorState { blind, seen: self.seen(), ..monitor };
+        self.calm = !model.instance_ids().any(|id| self.own(id).0.is_unhealthy());
         let health: Vec<Health> = if blind {
             vec![Health::Unknown; model.instances.len()]
         } else {
@@ -380,20 +441,28 @@ impl Engine {
         if !health.iter().any(|h| h.is_unhealthy()) {
             return Verdict::default();
         }
+        let old = self.long_bad();
         let facts: Vec<InstanceFacts<'_>> =
-            self.model.instance_ids().map(|id| self.facts(id, health)).collect();
+            self.model.instance_ids().map(|id| self.facts(id, health, &old, now)).collect();
         let witnesses = self.witnesses(now);
+        let signs = signs::signs(self, now);
         solve(&Situation {
             model: &self.model,
             graph: &self.graph,
             instances: &facts,
             witnesses: &witnesses,
-            signs: &[],
+            signs: &signs,
             changes: &self.changes.facts(&self.model),
         })
     }
 
-    fn facts(&self, id: InstanceId, health: &[Health]) -> InstanceFacts<'_> {
+    fn facts(
+        &self,
+        id: InstanceId,
+        health: &[Health],
+        old: &BTreeSet<InstanceId>,
+        now: Timestamp,
+    ) -> InstanceFacts<'_> {
         let jobs = || self.jobs_of[id.index()].iter().map(|job| &self.states[*job].tracker);
         let component = self.model.component(self.model.instance(id).component);
         let worst = self.own(id).1.map(|job| &self.states[job].tracker);
@@ -412,11 +481,11 @@ impl Engine {
                 .reduce(|a, b| Some(a?.min(b?)))
                 .flatten(),
             role: self.role(id),
-            chronic: false,
+            chronic: old.contains(&id),
             exercises: component.exercises_dependencies(),
             interval: component.interval().as_secs_f64(),
             looks: self.looks(id),
-            slower_by: None,
+            slower_by: self.slower_by(id, now),
         }
     }
 

@@ -220,9 +220,9 @@ fn the_neighbours_of_a_confirmed_red_are_looked_at_at_once() {
     assert!(second.changed);
     // Its users, theirs, and the gateways: all but the order side.
     let names: BTreeSet<&str> = second
-        .again
+        .asked
         .iter()
-        .map(|(job, _)| play.engine.model.instance(play.engine.jobs[*job].instance).name.as_str())
+        .map(|job| play.engine.model.instance(play.engine.jobs[*job].instance).name.as_str())
         .collect();
     assert!(names.contains("member-1") && names.contains("gateway-2") && !names.contains("order-db-1"));
 }

@@ -12,11 +12,14 @@ mod compose;
 pub mod confirm;
 pub mod control;
 pub mod engine;
+pub mod forecast;
 pub mod incident;
 pub mod incidents;
 pub mod journal;
 pub mod judge;
+mod looks;
 mod names;
+pub mod outlook;
 #[cfg(test)]
 mod play;
 pub mod recent;
@@ -25,9 +28,13 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod sentence;
+pub mod sentinels;
+mod signs;
 pub mod store;
 #[cfg(test)]
 mod testkit;
+pub mod turns;
+mod usual;
 pub mod watch;
 
 /// Makes incident ids: version 7 UUIDs, which sort by the time of opening.

@@ -53,6 +53,16 @@ impl Interned {
         Some(place)
     }
 
+    /// The place of a name, if it was met.
+    pub fn find(&self, name: &str) -> Option<u16> {
+        self.places.get(name).copied()
+    }
+
+    /// The name at a place.
+    pub fn name(&self, place: u16) -> Option<&str> {
+        self.names.get(usize::from(place)).map(|name| &**name)
+    }
+
     /// All names, by their place.
     pub fn names(&self) -> Vec<Arc<str>> {
         self.names.clone()
@@ -296,6 +306,28 @@ impl Recent {
         self.series
             .iter()
             .map(move |series| (series.name, series.points.iter().map(move |(at, v)| (at.back(now), *v))))
+    }
+
+    /// The values of one signal: seconds from `now`, so below zero, oldest first.
+    pub fn values(&self, name: u16, now: Timestamp) -> Vec<(f64, f64)> {
+        let now = Moment::of(now);
+        let series = self.series.iter().find(|series| series.name == name);
+        let points = series.map(|series| series.points.iter());
+        let relative = |(at, v): &(Moment, f32)| (f64::from(at.to(now)) / -1e3, f64::from(*v));
+        points.into_iter().flatten().map(relative).collect()
+    }
+
+    /// How long the latest answers took, good or bad, in seconds: those since `since`, `most` of them.
+    pub fn answered(&self, since: Timestamp, most: usize) -> Vec<f64> {
+        let since = Moment::of(since);
+        self.looks
+            .iter()
+            .rev()
+            .take_while(|look| since.to(look.at) >= 0)
+            .filter(|look| matches!(read_what(look.what).1, None | Some(FaultKind::BadAnswer)))
+            .take(most)
+            .map(|look| decoded(look.took).as_secs_f64())
+            .collect()
     }
 
     fn words_at(&self, words: u8) -> &str {

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use probes::Prober;
 use probes::observation::Observation;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use probes::observation::Outcome;
+use probes::{Prober, SentinelEnd};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -26,41 +27,58 @@ use crate::control::{Command, Control};
 use crate::engine::{Engine, JobId, NewId};
 use crate::incidents::{Change, What};
 use crate::journal::Journal;
+use crate::looks::Looks;
 use crate::reload::{Moves, Origin};
-use crate::schedule::{Due, Schedule, after};
+use crate::schedule::{Due, Schedule, Turn, after, on_phase, phases};
+use crate::sentinels::{HINT, Sentinels, most_sentinels};
 use crate::store::{Batch, LevelChange, Restored};
+use crate::turns::Turns;
 use crate::watch::{BoardPublisher, BoardWatch, board_channel};
 
-/// Looks under way at once, at most. Each takes a socket and little else.
-const MAX_CONCURRENT: usize = 1024;
 /// A board at least this often, so that figures and ages are fresh.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// The first look at everything is spread over this.
 const FIRST_ROUND: Duration = Duration::from_millis(800);
 /// Rates are over this window.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
+/// Whoever was looked at so lately is looked at for a neighbour's sake only when this is over.
+const ASKED_PAUSE: Duration = Duration::from_millis(300);
 /// Answers folded before a board is due all the same.
 const MAX_BATCH: usize = 512;
+
+/// One look under way.
+pub type Looking<'a> = Pin<Box<dyn Future<Output = Observation> + Send + 'a>>;
+/// An idle connection that stands until it ends.
+pub type Standing = Pin<Box<dyn Future<Output = SentinelEnd> + Send>>;
 
 /// Whoever can look at an instance. The real one is [`Prober`]; tests bring their own.
 pub trait Looker: Send + Sync + 'static {
     /// One look, inside the probe's timeout.
-    fn look<'a>(
-        &'a self,
-        probe: &'a Probe,
-        address: &'a Address,
-        instance: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>>;
+    fn look<'a>(&'a self, probe: &'a Probe, address: &'a Address, instance: &'a str) -> Looking<'a>;
+
+    /// The same on a connection of its own, also where connections are kept.
+    fn look_fresh<'a>(&'a self, probe: &'a Probe, address: &'a Address, instance: &'a str) -> Looking<'a> {
+        self.look(probe, address, instance)
+    }
+
+    /// Holds an idle connection until it ends.
+    fn sentinel(&self, _: Arc<Probe>, _: Address, _: String) -> Standing {
+        Box::pin(std::future::ready(SentinelEnd::Unsupported))
+    }
 }
 
 impl Looker for Prober {
-    fn look<'a>(
-        &'a self,
-        probe: &'a Probe,
-        address: &'a Address,
-        instance: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>> {
+    fn look<'a>(&'a self, probe: &'a Probe, address: &'a Address, instance: &'a str) -> Looking<'a> {
         Box::pin(self.look(probe, address, instance))
+    }
+
+    fn look_fresh<'a>(&'a self, probe: &'a Probe, address: &'a Address, instance: &'a str) -> Looking<'a> {
+        Box::pin(self.look_fresh(probe, address, instance))
+    }
+
+    fn sentinel(&self, probe: Arc<Probe>, address: Address, instance: String) -> Standing {
+        let prober = self.clone();
+        Box::pin(async move { prober.sentinel(&probe, &address, &instance).await })
     }
 }
 
@@ -113,17 +131,19 @@ impl Collector {
     /// Runs until `shutdown`; looks under way are then dropped.
     pub async fn run(self, shutdown: CancellationToken) {
         let now = self.clock.instant();
-        let schedule = Schedule::new(self.engine.jobs().len(), now, FIRST_ROUND);
+        let jobs = self.engine.jobs().len();
+        let mut schedule = Schedule::default();
+        schedule.spread(coming_round(&self.engine, 0..jobs), now, FIRST_ROUND);
         let mut running = Running {
-            in_flight: vec![Vec::new(); self.engine.jobs().len()],
+            looks: Looks::new(jobs),
+            sentinels: Sentinels::new(jobs, most_sentinels(open_files())),
+            turns: Turns::new(hosts(&self.engine)),
             collector: self,
             schedule,
             tasks: JoinSet::new(),
-            who: HashMap::new(),
-            permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
-            looks: 0,
             starts: VecDeque::new(),
             late: VecDeque::new(),
+            waited: VecDeque::new(),
             publish_at: now + PUBLISH_EVERY,
             changed: false,
             told: HashMap::new(),
@@ -136,18 +156,47 @@ impl Collector {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(done) = running.tasks.join_next_with_id() => running.fold_ready(done),
+                ended = running.sentinels.next() => running.take_hint(ended),
                 Some(command) = running.collector.commands.recv() => running.obey(command),
                 () = sleep_until(wake) => running.start_due(),
             }
             running.publish_if_due();
         }
         running.tasks.shutdown().await;
+        running.sentinels.shutdown().await;
     }
+}
+
+/// The files this process may open.
+fn open_files() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit};
+    // What POSIX grants at least, where it cannot be told.
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft)
+}
+
+/// The host of each job.
+fn hosts(engine: &Engine) -> impl Iterator<Item = &str> {
+    engine.jobs().iter().map(|job| engine.model().instance(job.instance).address.host.as_str())
+}
+
+/// When `jobs` come round.
+fn coming_round(engine: &Engine, jobs: impl IntoIterator<Item = JobId>) -> Vec<Turn> {
+    let names: Vec<String> = engine
+        .jobs()
+        .iter()
+        .map(|job| format!("{}/{}", engine.model().instance(job.instance).name, job.probe.kind.name))
+        .collect();
+    let phases = phases(hosts(engine).zip(names.iter().map(String::as_str)));
+    jobs.into_iter()
+        .map(|job| Turn { job, phase: phases[job], interval: engine.jobs()[job].probe.interval })
+        .collect()
 }
 
 struct Done {
     started: Instant,
     at: Instant,
+    /// How long it waited for its turn.
+    waited: Duration,
     observation: Observation,
 }
 
@@ -157,16 +206,14 @@ struct Running {
     collector: Collector,
     schedule: Schedule,
     tasks: JoinSet<Done>,
-    /// Which look of which job a task is.
-    who: HashMap<Id, (JobId, u64)>,
-    /// The looks under way, by job.
-    in_flight: Vec<Vec<u64>>,
-    permits: Arc<Semaphore>,
-    looks: u64,
+    looks: Looks,
+    sentinels: Sentinels,
+    turns: Turns,
     /// When looks started, within [`RATE_WINDOW`].
     starts: VecDeque<Instant>,
-    /// How late regular looks started, within [`RATE_WINDOW`].
+    /// How late regular looks were begun, and how long looks waited for their turn, within [`RATE_WINDOW`].
     late: VecDeque<(Instant, Duration)>,
+    waited: VecDeque<(Instant, Duration)>,
     publish_at: Instant,
     changed: bool,
     /// The level of each node that the journal has last.
@@ -221,16 +268,11 @@ impl Running {
             }
         }
         self.schedule.renumber(|job| same.get(&job).copied());
-        self.schedule.spread(fresh, self.collector.clock.instant(), FIRST_ROUND);
-        let mut in_flight = vec![Vec::new(); moves.jobs.len()];
-        for (old, looks) in self.in_flight.drain(..).enumerate() {
-            if let Some(new) = same.get(&old) {
-                in_flight[*new] = looks;
-            }
-        }
-        self.in_flight = in_flight;
-        self.who =
-            self.who.drain().filter_map(|(id, (job, look))| Some((id, (*same.get(&job)?, look)))).collect();
+        let engine = &self.collector.engine;
+        self.schedule.spread(coming_round(engine, fresh), self.collector.clock.instant(), FIRST_ROUND);
+        self.looks.follow(moves.jobs.len(), &same);
+        self.sentinels.follow(moves.jobs.len(), &same);
+        self.turns.follow(hosts(engine));
         self.told =
             self.told.drain().filter_map(|(node, level)| Some((*moves.nodes.get(&node)?, level))).collect();
         for name in &moves.report.removed {
@@ -242,44 +284,85 @@ impl Running {
         let now = self.collector.clock.instant();
         while let Some((due_at, job, due)) = self.schedule.take(now) {
             match due {
-                Due::Regular => {
-                    let interval = self.collector.engine.interval(job);
-                    self.schedule.add(job, after(due_at, interval, now), Due::Regular);
+                Due::First => {
                     self.late.push_back((now, now - due_at));
-                    if self.in_flight[job].len() < 2 {
-                        self.start(job, now);
+                    self.start(job, now, false);
+                }
+                Due::Regular => {
+                    let engine = &self.collector.engine;
+                    let every = on_phase(engine.jobs()[job].probe.interval, engine.interval(job));
+                    self.schedule.add(job, after(due_at, every, now), Due::Regular);
+                    self.late.push_back((now, now - due_at));
+                    if self.looks.under_way(job) < 2 {
+                        self.start(job, now, false);
                     }
                 }
-                Due::Again if self.in_flight[job].is_empty() => self.start(job, now),
-                // The answer is late: a second, independent look, so that a hang is confirmed after one and
-                // a half timeouts.
-                Due::Half(look) if self.in_flight[job] == [look] => self.start(job, now),
-                Due::Again | Due::Half(_) => {}
+                Due::Again if self.looks.under_way(job) == 0 => self.start(job, now, false),
+                // What is under way began before it was asked for: once more, but not for ever.
+                Due::Asked if self.looks.under_way(job) > 0 => {
+                    self.schedule.add(job, now + ASKED_PAUSE, Due::AskedLater);
+                }
+                Due::Asked | Due::AskedLater => {
+                    self.looks.caught_up(job);
+                    if self.looks.under_way(job) == 0 {
+                        self.start(job, now, false);
+                    }
+                }
+                Due::Hint if self.looks.under_way(job) < 2 => self.start(job, now, true),
+                Due::Half(look) => self.half_over(job, look, now),
+                Due::Again | Due::Hint => {}
             }
         }
     }
 
-    fn start(&mut self, job: JobId, now: Instant) {
+    /// The answer is late: a second, independent look, so that a hang is confirmed after one and a half
+    /// timeouts. What is known to hang needs none: every look takes a place in its accept queue.
+    fn half_over(&mut self, job: JobId, look: u64, now: Instant) {
+        let Some(began) = self.looks.alone(job, look) else { return };
+        if self.collector.engine.known_to_hang(job) {
+            return;
+        }
+        // Waiting for a turn is not the target's time.
+        let half = self.collector.engine.jobs()[job].probe.timeout / 2;
+        let due = began.at().unwrap_or(now) + half;
+        if due > now {
+            self.schedule.add(job, due, Due::Half(look));
+        } else {
+            self.start(job, now, true);
+        }
+    }
+
+    /// An idle connection has ended.
+    fn take_hint(&mut self, ended: Result<(Id, SentinelEnd), tokio::task::JoinError>) {
+        let now = self.collector.clock.instant();
+        if let Some(job) = self.sentinels.ended(ended, now) {
+            self.schedule.add(job, now + HINT, Due::Hint);
+        }
+    }
+
+    fn start(&mut self, job: JobId, now: Instant, fresh: bool) {
         let engine = &self.collector.engine;
         let one = engine.jobs()[job].clone();
         let instance = engine.model().instance(one.instance);
         let (name, address) = (instance.name.clone(), instance.address.clone());
         let timeout = one.probe.timeout;
-        let (looker, permits, clock) =
-            (Arc::clone(&self.collector.looker), Arc::clone(&self.permits), self.collector.clock);
-        self.looks += 1;
-        let look = self.looks;
+        let (looker, turns, clock) =
+            (Arc::clone(&self.collector.looker), self.turns.clone(), self.collector.clock);
+        let (look, began) = self.looks.next(job, now);
         let task = self.tasks.spawn(async move {
-            // Waiting for a turn is not the target's time. The semaphore is never closed.
-            let _permit = permits.acquire_owned().await;
+            let _turn = turns.wait(&address.host).await;
             let started = clock.instant();
-            let observation = looker.look(&one.probe, &address, &name).await;
-            Done { started, at: clock.instant(), observation }
+            began.set(started);
+            let observation = if fresh {
+                looker.look_fresh(&one.probe, &address, &name).await
+            } else {
+                looker.look(&one.probe, &address, &name).await
+            };
+            Done { started, at: clock.instant(), waited: started - now, observation }
         });
-        self.who.insert(task.id(), (job, look));
-        self.in_flight[job].push(look);
+        self.looks.is_task(task.id(), job, look);
         self.starts.push_back(now);
-        if self.in_flight[job].len() == 1 {
+        if self.looks.under_way(job) == 1 {
             self.schedule.add(job, now + timeout / 2, Due::Half(look));
         }
     }
@@ -303,16 +386,36 @@ impl Running {
                 (error.id(), None)
             }
         };
-        let Some((job, look)) = self.who.remove(&id) else { return };
-        self.in_flight[job].retain(|other| *other != look);
+        let Some(job) = self.looks.ended(id) else { return };
         let Some(done) = done else { return };
         let clock = self.collector.clock;
+        self.waited.push_back((done.at, done.waited));
+        let good = matches!(done.observation.outcome, Outcome::Answer(_));
+        self.watch_over(job, good, done.started);
         let followup =
             self.collector.engine.fold(job, clock.at(done.started), clock.at(done.at), done.observation);
         self.changed |= followup.changed;
+        let now = clock.instant();
         for (job, delay) in followup.again {
-            self.schedule.add(job, clock.instant() + delay, Due::Again);
+            self.schedule.add(job, now + delay, Due::Again);
         }
+        // In a big outage everybody is everybody's neighbour: one look is enough for all who ask.
+        for job in followup.asked {
+            if self.looks.ask(job) {
+                let wait = ASKED_PAUSE.saturating_sub(self.looks.since_last(job, now));
+                self.schedule.add(job, now + wait, Due::Asked);
+            }
+        }
+    }
+
+    /// After a good look an idle connection may stand beside the probe.
+    fn watch_over(&mut self, job: JobId, good: bool, started: Instant) {
+        let Collector { engine, looker, clock, .. } = &self.collector;
+        self.sentinels.looked(job, good, (started, clock.instant()), || {
+            let one = &engine.jobs()[job];
+            let instance = engine.model().instance(one.instance);
+            looker.sentinel(Arc::clone(&one.probe), instance.address.clone(), instance.name.clone())
+        });
     }
 
     fn publish_if_due(&mut self) {
@@ -326,16 +429,22 @@ impl Running {
         while self.starts.front().is_some_and(old) {
             self.starts.pop_front();
         }
-        while self.late.front().is_some_and(|(at, _)| old(at)) {
-            self.late.pop_front();
+        for times in [&mut self.late, &mut self.waited] {
+            while times.front().is_some_and(|(at, _)| old(at)) {
+                times.pop_front();
+            }
         }
-        let late = self.late.iter().map(|(_, late)| *late).max().unwrap_or_default();
+        let longest_of = |times: &VecDeque<(Instant, Duration)>| {
+            times.iter().map(|(_, late)| *late).max().unwrap_or_default()
+        };
+        let (late, waited) = (longest_of(&self.late), longest_of(&self.waited));
         let engine = &mut self.collector.engine;
         let longest = engine.model().components.iter().map(Component::interval).max().unwrap_or_default();
         let monitor = MonitorState {
             // The scheduler itself is late by more than an interval: this monitor has lost its processor.
+            // Waiting for a turn is no blindness: that many targets are hung.
             blind: late > longest,
-            late,
+            late: late.max(waited),
             probes_per_second: self.starts.len() as f64 / RATE_WINDOW.as_secs_f64(),
             seen: 0,
             storage: self.collector.journal.as_ref().and_then(Journal::trouble),

@@ -1,7 +1,9 @@
-//! Storage on real databases: PostgreSQL by the same queries as SQLite, and a database that stays away.
+//! The collector among real things: databases that keep its history, a running loop, servers that die.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod away;
 mod live_reload;
 mod postgres;
+mod rhythm;
 mod scene;
+mod sentinel;

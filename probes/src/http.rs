@@ -11,7 +11,7 @@ use crate::expectation;
 use crate::health::{self, Report, Word};
 use crate::look::{Look, Stop};
 use crate::observation::Witness;
-use crate::sentinel::SENTINEL;
+use crate::sentinel::SENTINEL_ON_WISH;
 use crate::spec::{CONNECT, COUNT, EXPIRES_IN, HOST, SECONDS, TLS_HANDSHAKE, TOTAL};
 use crate::tls_session::{Settings, TLS};
 use crate::web::{self, Exchange, HEADERS, MAX_BODY_OPTION as MAX_BODY, Page, Request};
@@ -51,7 +51,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             help: "A page that asks no dependency. A deep page hangs when its dependency does; where this one \
                    still answers, the hang may be inherited.",
         },
-        SENTINEL,
+        SENTINEL_ON_WISH,
     ],
     signals: &[
         SignalSpec {

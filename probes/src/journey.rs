@@ -12,7 +12,7 @@ use crate::expectation::{self, EXPECT, JSON_PATH, PATTERN};
 use crate::http;
 use crate::journey_values::{Encode, Values};
 use crate::look::{Look, Stop};
-use crate::sentinel::SENTINEL;
+use crate::sentinel::SENTINEL_ON_WISH;
 use crate::spec::{CONNECT, EXPIRES_IN, HOST, SECONDS, TLS_HANDSHAKE, TOTAL};
 use crate::tls_session::{Settings, TLS};
 use crate::web::{self, Exchange, HEADERS, MAX_BODY_OPTION, Page, Request};
@@ -62,7 +62,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             default: None,
             help: "Values that are never shown, such as the password of a test customer.",
         },
-        SENTINEL,
+        SENTINEL_ON_WISH,
     ],
     signals: &[
         SignalSpec {

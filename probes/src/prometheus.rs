@@ -13,7 +13,7 @@ use crate::expectation;
 use crate::exposition::{Scan, Selector};
 use crate::http;
 use crate::look::{Look, Stop};
-use crate::sentinel::SENTINEL;
+use crate::sentinel::SENTINEL_ON_WISH;
 use crate::spec::{CONNECT, COUNT, EXPIRES_IN, HOST, PASSWORD, SECONDS, TLS_HANDSHAKE, TOTAL, USER};
 use crate::tls_session::{Settings, TLS};
 use crate::web::{self, Exchange, HEADERS, Page, Request};
@@ -52,7 +52,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             help: "A bearer token, best written ${env:NAME}.",
         },
         HEADERS,
-        SENTINEL,
+        SENTINEL_ON_WISH,
     ],
     signals: &[
         SignalSpec {

@@ -27,6 +27,15 @@ pub(crate) const SENTINEL: OptionSpec = OptionSpec {
            with a worker for each connection.",
 };
 
+/// For kinds whose servers often have a worker for each connection: there an idle one would take a worker away
+/// from the users, so it has to be asked for.
+pub(crate) const SENTINEL_ON_WISH: OptionSpec = OptionSpec {
+    default: Some("off"),
+    help: "Whether an idle connection may be held, to see at once that the process ends; not for servers \
+           with a worker for each connection.",
+    ..SENTINEL
+};
+
 /// How a sentinel ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SentinelEnd {

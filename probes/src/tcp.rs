@@ -9,7 +9,7 @@ use crate::clock::now;
 use crate::dial;
 use crate::expectation;
 use crate::look::{Late, Look, Stop};
-use crate::sentinel::{self, SENTINEL};
+use crate::sentinel::{self, SENTINEL_ON_WISH};
 use crate::spec::{SECONDS, TOTAL};
 
 /// Bytes of an answer that are looked through.
@@ -36,7 +36,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             default: None,
             help: "What the answer must hold within its first 4 KiB.",
         },
-        SENTINEL,
+        SENTINEL_ON_WISH,
     ],
     signals: &[
         SignalSpec {

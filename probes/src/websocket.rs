@@ -19,7 +19,7 @@ use crate::dial;
 use crate::expectation::{self, PATTERN};
 use crate::http;
 use crate::look::{Late, Look, Stop};
-use crate::sentinel::SENTINEL;
+use crate::sentinel::SENTINEL_ON_WISH;
 use crate::spec::{CONNECT, EXPIRES_IN, HOST, OUGHT, SECONDS, TLS_HANDSHAKE, TOTAL, truth};
 use crate::stream::{Capped, MAX_BYTES, Overflow, Stream};
 use crate::tls_session::{self, Settings, TLS};
@@ -57,7 +57,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             default: None,
             help: "What its answer must hold; other messages in between are skipped.",
         },
-        SENTINEL,
+        SENTINEL_ON_WISH,
     ],
     signals: &[
         SignalSpec {

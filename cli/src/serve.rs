@@ -12,7 +12,7 @@ use collector::journal::Journal;
 use collector::run::Collector;
 use collector::store::Store;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +35,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let token = token::token(args.token_file.as_deref())?;
     // From here on SIGHUP means a reload, not the end.
     let hangup = signal(SignalKind::hangup())?;
+    // And from here on the end is an orderly one, also when it comes while all this starts.
+    let end =
+        End { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     let (watched, loaded) = Watched::load(&args.config, &args.overlays, &Watched::default());
     let (model, report) = match loaded {
         Ok(good) => good,
@@ -76,20 +79,25 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
         "topowatch watches {name}: {components} components, {instances} instances, http://{address}"
     ));
 
-    let stopped_by = wait_for_end(collecting, serving, &tasks, &shutdown).await?;
+    let stopped_by = wait_for_end(end, collecting, serving, &tasks, &shutdown).await?;
     tracing::info!("{stopped_by}: stopped");
     Ok(Exit::Good)
 }
 
+/// The signals that end it.
+struct End {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
 /// Runs until a signal, or until a part ends that never should; then stops the rest, within [`SHUTDOWN`].
 async fn wait_for_end(
+    End { mut terminate, mut interrupt }: End,
     mut collecting: tokio::task::JoinHandle<()>,
     mut serving: tokio::task::JoinHandle<std::io::Result<()>>,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let stopped_by = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",

@@ -107,6 +107,7 @@ pub(super) fn explains(scene: &Scene<'_>, cause: &Cause, reach: &Reach, symptom:
         |c: ComponentId| (reach.may[c.index()] || waits && reach.slow[c.index()]) && c != symptom.component;
     match symptom.nature {
         Nature::Own | Nature::Itself => false,
+        Nature::Replica => loses_its_primary(scene, cause, symptom),
         Nature::Drain => view.drained_by.iter().chain(&view.filled_by).any(|c| in_trouble(*c)),
         Nature::Inheritable => {
             let carries = |c: ComponentId| in_trouble(c) && passes(scene, cause, c, symptom);
@@ -149,6 +150,19 @@ fn diverts(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
                     scene.situation.model.instance(*id).component == link.other
                         && scene.symptoms[scene.symptom_of[id]].nature == Nature::Own
                 }))
+    })
+}
+
+/// True when the cause is the primary that a replica follows: one of its component and, where there are
+/// shards, of its shard.
+fn loses_its_primary(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
+    let model = scene.situation.model;
+    let shard = |id| model.instance(id).labels.get("shard");
+    cause.instances.iter().any(|id| {
+        *id != symptom.id
+            && model.instance(*id).component == symptom.component
+            && shard(*id) == shard(symptom.id)
+            && scene.situation.facts(*id).role != Some("replica")
     })
 }
 

@@ -17,6 +17,8 @@ pub(super) enum Nature {
     Own,
     /// The answer called everything it needs fine, and was bad.
     Itself,
+    /// A replica that no longer hears of its primary: from that, before it is its own.
+    Replica,
     /// From what it needs: bad answers, hanging, slowness.
     Inheritable,
     /// A backlog: from who drains it, or from who fills it.
@@ -188,7 +190,8 @@ impl<'a> Scene<'a> {
                 id,
                 component,
                 nature,
-                weight: if nature == Nature::Own { OWN_WEIGHT } else { WEIGHT } * lasting,
+                weight: if matches!(nature, Nature::Own | Nature::Replica) { OWN_WEIGHT } else { WEIGHT }
+                    * lasting,
                 mute: doubtful || facts.looks.mute * 2 >= bad,
                 named,
             });
@@ -344,6 +347,9 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// Parts of the names of signals that a replica has about its primary.
+const REPLICATION: [&str; 5] = ["wal_receiver", "replica", "replication", "master_link", "lag"];
+
 /// One that hangs while the others of its kind answer, if badly: that is not what they have.
 fn single_out(situation: &Situation<'_>, views: &[View], symptoms: &mut [Symptom]) {
     let hangs = |s: &Symptom| {
@@ -383,6 +389,7 @@ fn nature(situation: &Situation<'_>, id: InstanceId, names: bool) -> Nature {
     }
     match facts.signal {
         Some(name) if name.starts_with("amqp.queue_") => Nature::Drain,
+        Some(name) if REPLICATION.iter().any(|part| name.contains(part)) => Nature::Replica,
         // Slowness and reported trouble travel; memory, connections and the like are the node's own.
         Some(name) if name != "health.reported" && !name.ends_with("_seconds") => Nature::Own,
         _ => Nature::Inheritable,

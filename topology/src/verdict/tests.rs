@@ -306,3 +306,12 @@ fn evidence_reads_in_both_languages() {
         }
     }
 }
+
+#[test]
+fn a_replica_that_lost_its_primary_is_not_a_second_root() {
+    let lost = |first: Scene| first.unwell("db-2", "postgres.wal_receiver_up", Health::Red);
+    let scene = lost(Scene::of("app -> db\ndb x2 tcp primary_replica").fault("db-1", FaultKind::Refused));
+    assert_eq!(scene.roots(), ["db-1"]);
+    let alone = lost(Scene::of("app -> db\ndb x2 tcp primary_replica"));
+    assert_eq!(alone.roots(), ["db-2"]);
+}

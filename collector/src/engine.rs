@@ -10,7 +10,7 @@ use probes::observation::{Observation, Outcome, Witness};
 use topology::fault::FaultKind;
 use topology::graph::Graph;
 use topology::level::Health;
-use topology::model::{Component, Confirm, InstanceId, Model, Probe};
+use topology::model::{Component, Confirm, InstanceId, Model, Probe, Threshold};
 use topology::rollup::{self, RolledUp};
 use topology::verdict::{InstanceFacts, Looks, Onset, Situation, Verdict, WitnessFact, solve};
 
@@ -297,8 +297,11 @@ impl Engine {
             let name = self.interned.find(signal);
             name.map(|name| state.recent.values(name, now)).unwrap_or_default()
         };
-        // The file has no words yet for how many times its normal a signal may be.
-        let past = Past { points: &points, normal: &|_| None, confirmed: &state.tracker.confirmed };
+        let normal = |threshold: &Threshold| {
+            let name = self.interned.find(&threshold.signal)?;
+            Some((threshold.times?, *state.usual.signal(name)?))
+        };
+        let past = Past { points: &points, normal: &normal, confirmed: &state.tracker.confirmed };
         over_time(judged, &self.jobs[job].probe, |signal| signals.get(signal).copied(), &past)
     }
 

@@ -142,6 +142,7 @@ mod tests {
             bad: Bad::Above,
             yellow: Some(0.8),
             red: Some(0.95),
+            times: None,
             effect: Kind::AtRisk,
         }
     }

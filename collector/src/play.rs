@@ -35,11 +35,16 @@ pub(crate) struct Play {
 
 impl Play {
     pub(crate) fn new(lines: &str) -> Self {
+        Self::of(testkit::model(lines))
+    }
+
+    /// The same of a whole file.
+    pub(crate) fn of(model: topology::model::Model) -> Self {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let ids = std::sync::atomic::AtomicUsize::new(1);
         let new_id: NewId =
             Arc::new(move |_| format!("incident-{}", ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
-        let mut engine = Engine::new(Arc::new(testkit::model(lines)), now, 0, new_id);
+        let mut engine = Engine::new(Arc::new(model), now, 0, new_id);
         let (board, _) = engine.board(now, MonitorState::default());
         let mut play = Self { engine, now, broken: BTreeMap::new(), history: Vec::new(), board };
         play.rounds(2);

@@ -23,8 +23,11 @@ const NOW: f64 = 60.0;
 /// A value within this many spreads of its normal has not moved.
 const MOVED: f64 = 3.0;
 
-/// True when a normal is kept of a signal: what the queues of a broker do.
+/// True when a normal is kept of a signal: what is judged by it, and what the queues of a broker do.
 pub(crate) fn wanted(probe: &Probe, signal: &str) -> bool {
+    if probe.thresholds.iter().any(|threshold| threshold.times.is_some() && threshold.signal == signal) {
+        return true;
+    }
     let queues = probe.kind.labelled.is_some_and(|group| group.key == "queues");
     let meaning = || Meaning::of(signal);
     queues && matches!(meaning(), Some(Meaning::Backlog | Meaning::Published | Meaning::Delivered))

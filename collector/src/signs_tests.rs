@@ -126,3 +126,24 @@ fn when_a_cause_recovers_everything_it_broke_is_asked_at_once_and_first() {
     assert_eq!(first.len(), 8);
     assert!(rest.iter().all(|name| !first.contains(name)), "{rest:?}");
 }
+
+#[test]
+fn a_signal_may_be_judged_by_how_many_times_its_own_normal_it_is() {
+    let file = "components:\n  web:\n    instances: [\"127.0.0.1:80\"]\n    interval: 3s\n    timeout: 1s\n    probe: { http: { slow: { normal: { yellow: 3x, red: 10x } } } }\n";
+    let mut play = Play::of(testkit::read(file));
+    // A slow page by nature: no fixed limit stands beside its own normal.
+    play.break_it("web-1", slow(0.5));
+    play.rounds(150);
+    assert_eq!(play.level("web"), Level::Green);
+    play.break_it("web-1", slow(2.0));
+    play.rounds(3);
+    let web = play.board.instance(InstanceId(0));
+    assert_eq!(web.health, Health::Impaired);
+    assert!(web.words.en.contains("4.0 times its normal 500 ms"), "{}", web.words.en);
+    play.break_it("web-1", slow(6.0));
+    play.rounds(3);
+    assert_eq!(play.level("web"), Level::Red);
+    play.break_it("web-1", slow(0.5));
+    play.rounds(3);
+    assert_eq!(play.level("web"), Level::Green);
+}

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 
 use crate::kind::{Bad, KindSpec, Unit};
 use crate::level::Kind;
+use crate::normal::Times;
 use crate::text::Text;
 
 /// Index of a component in [`Model::components`].
@@ -500,6 +501,8 @@ pub struct Threshold {
     pub yellow: Option<f64>,
     /// Red from here.
     pub red: Option<f64>,
+    /// How many times its own normal is bad; beside the two fixed limits or without them.
+    pub times: Option<Times>,
     /// Which yellow.
     pub effect: Kind,
 }

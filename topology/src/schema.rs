@@ -209,10 +209,20 @@ impl Maker<'_> {
     }
 
     fn threshold(self, spec: &SignalSpec) -> Value {
+        let many = || matching(r"^\s*\d+(\.\d+)?\s*[xX]$|\$\{");
+        let mut times = object(
+            vec![
+                ("yellow", self.value(many(), "Yellow from so many times its normal.")),
+                ("red", self.value(many(), "Red from so many times its normal.")),
+            ],
+            &[],
+        );
+        times["minProperties"] = json!(1);
         let mut both = object(
             vec![
                 ("yellow", self.value(quantity(spec.unit), "Yellow from here.")),
                 ("red", self.value(quantity(spec.unit), "Red from here.")),
+                ("normal", self.value(times, "How many times its own normal is bad, such as 3x and 10x.")),
             ],
             &[],
         );

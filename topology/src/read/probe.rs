@@ -10,6 +10,7 @@ use crate::decode::{Context, Fields};
 use crate::kind::{KindSpec, LabelledSpec, OptionForm, OptionSpec, SignalSpec, Unit};
 use crate::merge;
 use crate::model::{OptionValue, Options, Probe, Threshold};
+use crate::normal::Times;
 use crate::yaml::{Node, Value};
 
 pub(super) fn read_probe(
@@ -260,6 +261,7 @@ pub(super) fn read_threshold(
     cx: &mut Context<'_>,
 ) -> Option<Threshold> {
     let (mut yellow, mut red) = (spec.yellow, spec.red);
+    let mut times = None;
     if let Some(node) = node {
         let what = format!("`{}`", spec.key);
         let mut fields = Fields::of(node, &format!("{what} (write `{{ yellow: …, red: … }}`)"), cx)?;
@@ -272,6 +274,7 @@ pub(super) fn read_threshold(
         let own_yellow = own(cx, yellow_node, "yellow");
         let own_red = own(cx, red_node, "red");
         let place = fields.key_place("red");
+        times = fields.take("normal").and_then(|node| read_times(node, &what, cx));
         fields.finish(&what, cx);
         match (own_yellow, own_red) {
             (Some(a), Some(b)) => {
@@ -292,17 +295,52 @@ pub(super) fn read_threshold(
                 red = b;
                 yellow = yellow.filter(|a| b.is_none_or(|b| spec.bad.in_order(*a, b)));
             }
+            // Judged by its own normal only: a fixed limit that nobody set does not stand beside it.
+            (None, None) if times.is_some() => (yellow, red) = (None, None),
             (None, None) => {
                 cx.diagnostics.error(node.place, format!("{what} sets neither `yellow` nor `red`"));
             }
         }
     }
-    (yellow.is_some() || red.is_some()).then_some(Threshold {
+    (yellow.is_some() || red.is_some() || times.is_some()).then_some(Threshold {
         signal,
         unit: spec.unit,
         bad: spec.bad,
         yellow,
         red,
+        times,
         effect: spec.effect,
     })
+}
+
+/// Reads `normal: { yellow: 3x, red: 10x }`.
+fn read_times(node: &Node, what: &str, cx: &mut Context<'_>) -> Option<Times> {
+    let name = format!("`normal` of {what} (write `{{ yellow: 3x, red: 10x }}`)");
+    let mut fields = Fields::of(node, &name, cx)?;
+    let mut one = |color: &'static str, cx: &mut Context<'_>| {
+        let node = fields.take(color)?;
+        let text = cx.text(node, &format!("`{color}` of `normal`"))?;
+        let times = text.strip_suffix(['x', 'X']).and_then(|number| number.trim().parse::<f64>().ok());
+        if times.is_none_or(|times| !times.is_finite() || times <= 1.0) {
+            cx.diagnostics
+                .error(node.place, format!("`{text}` is not how many times its normal {what} may be"))
+                .help("write it as `3x`; it is more than 1x");
+            return None;
+        }
+        times
+    };
+    let (yellow, red) = (one("yellow", cx), one("red", cx));
+    fields.finish(&name, cx);
+    if let (Some(yellow), Some(red)) = (yellow, red)
+        && red < yellow
+    {
+        cx.diagnostics
+            .error(node.place, format!("red is milder than yellow in `normal` of {what}"))
+            .help("exchange the two: yellow comes first");
+    }
+    if yellow.is_none() && red.is_none() {
+        cx.diagnostics.error(node.place, format!("`normal` of {what} sets neither `yellow` nor `red`"));
+        return None;
+    }
+    Some(Times { yellow, red })
 }

@@ -146,3 +146,26 @@ proptest! {
         assert!(read(&String::from_utf8_lossy(&bytes)).map_or_else(|said| !said.is_empty(), |_| true));
     }
 }
+
+#[test]
+fn a_threshold_may_be_so_many_times_its_own_normal() {
+    let file = |slow: &str| {
+        format!("components: {{ web: {{ instances: [\"h:1\"], probe: {{ http: {{ slow: {slow} }} }} }} }}")
+    };
+    let of = |slow: &str| read(&file(slow)).unwrap().0.components[0].probes[0].thresholds[0].clone();
+    let alone = of("{ normal: { yellow: 3x, red: 10x } }");
+    assert_eq!((alone.yellow, alone.red), (None, None));
+    let times = alone.times.unwrap();
+    assert_eq!((times.yellow, times.red), (Some(3.0), Some(10.0)));
+    let beside = of("{ red: 2s, normal: { yellow: 2.5x } }");
+    assert_eq!((beside.red, beside.times.unwrap().yellow), (Some(2.0), Some(2.5)));
+    for (wrong, says) in [
+        ("{ normal: { yellow: 3 } }", "is not how many times its normal"),
+        ("{ normal: { yellow: 0.5x } }", "is not how many times its normal"),
+        ("{ normal: { yellow: 9x, red: 2x } }", "red is milder than yellow"),
+        ("{ normal: {} }", "sets neither"),
+    ] {
+        let found = read(&file(wrong)).unwrap_err();
+        assert!(found.iter().any(|d| d.message.contains(says)), "{wrong}: {found:#?}");
+    }
+}

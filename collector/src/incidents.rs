@@ -152,7 +152,6 @@ impl Incidents {
                 Some(i) => {
                     claimed[i] = true;
                     let tracked = &mut self.open[i];
-                    tracked.recovering = None;
                     // After a restart not everything has been looked at yet: half a picture is no news.
                     if unseen(present, &tracked.incident) {
                         continue;
@@ -207,8 +206,12 @@ impl Incidents {
             let members = members(present.model, &incident.verdict);
             let left: Vec<ComponentId> =
                 members.iter().copied().filter(|c| present.components[c.index()].is_unhealthy()).collect();
-            if root_is_bad || left.is_empty() {
+            if left.is_empty() {
                 tracked.recovering = None;
+                continue;
+            }
+            // A root that is a little unwell after its start does not end what has begun.
+            if root_is_bad && tracked.recovering.is_none() {
                 continue;
             }
             let since = *tracked.recovering.get_or_insert_with(|| {
@@ -219,9 +222,14 @@ impl Incidents {
                 tracked.recovering = None;
                 continue;
             }
-            groups
-                .retain(|group| !group.roots.iter().all(|root| in_components(present.model, root, &members)));
-            incident.title = sentence::recovering(present.model, roots_of(incident), left.len());
+            let roots: Vec<Culprit> = roots_of(incident).iter().map(|root| root.culprit).collect();
+            groups.retain(|group| {
+                group.roots.iter().any(|root| roots.contains(&root.culprit))
+                    || !group.roots.iter().all(|root| in_components(present.model, root, &members))
+            });
+            if !root_is_bad {
+                incident.title = sentence::recovering(present.model, roots_of(incident), left.len());
+            }
         }
     }
 }

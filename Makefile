@@ -75,8 +75,11 @@ cases: ## how often the verdict is right, on recorded cases (CASES_DIR=... for m
 	$(CARGO) run --release --quiet -p topology --example cases -- --brief --reverse $(CASES_DIR)
 
 bench: build ## what the monitor and the platform cost, in ratios; then parse, roll-up and verdict by size
-	@scripts/need servers
+	@scripts/need servers peers
+	$(CARGO) build --release -p cli --examples
 	scripts/bench
+	scripts/bench-looks
+	scripts/bench-platform
 	$(CARGO) bench -p topology
 
 screenshots: build web/e2e/node_modules ## docs/images/, from the live demo

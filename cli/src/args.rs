@@ -79,6 +79,9 @@ pub(crate) struct ServeArgs {
     /// Where history and incidents are kept; a file that is missing is made
     #[arg(long, default_value = "sqlite://topowatch.db", value_name = "URL")]
     pub(crate) database: String,
+    /// Where gateways send their access logs by syslog over UDP (the probe kind `access_log`)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) access_log: Option<SocketAddr>,
     #[arg(long, value_name = "FILE", help = SERVER_TOKEN)]
     pub(crate) token_file: Option<PathBuf>,
     /// Stop when the process that started this one ends

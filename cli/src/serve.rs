@@ -1,5 +1,6 @@
 //! `topowatch serve`.
 
+use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use anyhow::{Context, Result};
 use collector::alert::{Deliveries, Prepared};
 use collector::clock::Clock;
 use collector::journal::Journal;
+use collector::reports::Reports;
 use collector::run::Collector;
 use collector::store::Store;
 use tokio::net::TcpListener;
@@ -55,6 +57,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let model = Arc::new(model);
     let clock = Clock::of_process();
     let prober = probes::Prober::new().context("the probes cannot be set up")?;
+    let access_logs = args.access_log.map(|address| receive(&prober, address)).transpose()?;
     let store = Store::open(&args.database).await.map_err(|error| fail(Exit::Failed, error.to_string()))?;
     let kept = store.restore(&model).await.context("what the database kept cannot be read")?;
     let shutdown = CancellationToken::new();
@@ -62,6 +65,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let journal = Journal::start(store.clone(), Arc::clone(&news), &tasks);
     let mut deliveries = Deliveries::new(store.clone(), news, clock, tasks.clone(), shutdown.clone());
     deliveries.switch(Prepared::of(&model).context("the receivers cannot be set up")?).await;
+    // Before the first look: whoever reports by itself is heard from the start.
+    let listening = prober.clone();
+    spawn_until(&tasks, &shutdown, async move { listening.listen().await });
+    if let Some(access_logs) = access_logs {
+        spawn_until(&tasks, &shutdown, access_logs.run());
+    }
+    let reports = prober.clone();
     let (collector, boards) =
         Collector::new(model, Arc::new(prober), clock, collector::new_incident_id(), kept, Some(journal));
     let control = collector.control();
@@ -74,6 +84,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     }
     let mut state = web::WebState::new(boards, collector::clock::now);
     (state.control, state.reload, state.token) = (Some(control), Some(reload), token);
+    state.reports = Some(Reports::to(reports));
     let serving = tokio::spawn(web::serve(listener, state, shutdown.clone()));
     output::line(&format!(
         "topowatch watches {name}: {components} components, {instances} instances, http://{address}"
@@ -131,6 +142,23 @@ async fn wait_for_end(
         _ = interrupt.recv() => tracing::warn!("a second Ctrl-C: gone at once"),
     }
     Ok(stopped_by)
+}
+
+/// Runs `work` until the end.
+fn spawn_until(
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    let shutdown = shutdown.clone();
+    tasks.spawn(async move { shutdown.run_until_cancelled(work).await });
+}
+
+fn receive(prober: &probes::Prober, address: SocketAddr) -> Result<probes::AccessLogs> {
+    let logs = probes::AccessLogs::bind(prober, address)
+        .map_err(|error| fail(Exit::Failed, format!("cannot take access logs on {address}: {error}")))?;
+    tracing::info!(address = %logs.local_addr()?, "takes access logs");
+    Ok(logs)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {

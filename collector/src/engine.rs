@@ -231,9 +231,10 @@ impl Engine {
         job: JobId,
         started: Timestamp,
         at: Timestamp,
-        observation: Observation,
+        mut observation: Observation,
     ) -> Followup {
         let mut followup = Followup::default();
+        self.name_witnessed(&mut observation.witnesses);
         let Some(judged) = judge(&self.jobs[job].probe, &observation) else {
             self.local_errors += 1;
             return followup;
@@ -282,6 +283,15 @@ impl Engine {
             }
         }
         followup
+    }
+
+    /// Gives those their names that a witness knows by their address only.
+    fn name_witnessed(&self, witnesses: &mut [Witness]) {
+        for witness in witnesses.iter_mut().filter(|witness| self.names.node(&witness.on).is_none()) {
+            if let Some(instance) = self.names.address(&witness.on) {
+                witness.on.clone_from(&self.model.instance(instance).name);
+            }
+        }
     }
 
     /// What the past adds to what a look says.
@@ -394,7 +404,9 @@ impl Engine {
 
     /// True when every probe of the last round failed in a way that proves no sight.
     pub(crate) fn blind(&self, now: Timestamp) -> bool {
-        let recent = self.jobs.iter().zip(&self.states).filter_map(|(job, state)| {
+        // What comes by itself shows no way out.
+        let asked = self.jobs.iter().zip(&self.states).filter(|(job, _)| !job.probe.kind.passive);
+        let recent = asked.filter_map(|(job, state)| {
             let latest = state.latest.as_ref()?;
             let window = job.probe.interval + job.probe.timeout;
             (between(latest.started, now) <= window * 2).then_some(latest.sight)

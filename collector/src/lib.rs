@@ -25,6 +25,7 @@ mod play;
 pub mod recent;
 pub mod reload;
 pub mod report;
+pub mod reports;
 pub mod run;
 pub mod schedule;
 pub mod sentence;

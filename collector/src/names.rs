@@ -13,6 +13,7 @@ pub(crate) struct Names {
     instances: HashMap<Box<str>, InstanceId>,
     edges: HashMap<(ComponentId, ComponentId), DependencyId>,
     labels: HashMap<Box<str>, LabelId>,
+    addresses: HashMap<Box<str>, InstanceId>,
 }
 
 impl Names {
@@ -27,6 +28,7 @@ impl Names {
             instances: model.instance_ids().map(|id| (model.instance(id).name.as_str().into(), id)).collect(),
             // Of several between the same two the first.
             labels: labels(model),
+            addresses: addresses(model),
             edges: model.dependencies.iter().enumerate().rev().map(edge).collect(),
         }
     }
@@ -39,6 +41,11 @@ impl Names {
     /// The instance called exactly so.
     pub(crate) fn instance(&self, name: &str) -> Option<InstanceId> {
         self.instances.get(name).copied()
+    }
+
+    /// The one instance at this address and port, as servers write it.
+    pub(crate) fn address(&self, address: &str) -> Option<InstanceId> {
+        self.addresses.get(address).copied()
     }
 
     /// The node called exactly so; a component before an instance.
@@ -79,6 +86,22 @@ impl Names {
         let (from, to) = name.split_once(" -> ")?;
         self.edges.get(&(self.component(from)?, self.component(to)?)).copied()
     }
+}
+
+/// Every address that one instance alone has.
+fn addresses(model: &Model) -> HashMap<Box<str>, InstanceId> {
+    let mut addresses = HashMap::new();
+    let mut shared = Vec::new();
+    for id in model.instance_ids() {
+        let address = model.instance(id).address.to_string().into_boxed_str();
+        if addresses.insert(address.clone(), id).is_some() {
+            shared.push(address);
+        }
+    }
+    for address in shared {
+        addresses.remove(&address);
+    }
+    addresses
 }
 
 /// Every label, by the first instance that carries it.

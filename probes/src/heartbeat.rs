@@ -1,7 +1,6 @@
-//! `heartbeat`: the instance reports by itself, and silence is the fault: a dead man's switch. Pure.
+//! `heartbeat`: the instance reports by itself, and silence is the fault: a dead man's switch.
 //!
-//! Nothing is asked here. Whoever takes the reports calls [`judge`] when one comes, and when the time for the
-//! next one has passed.
+//! Nothing is asked here: what was heard last is judged at every look.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use topology::kind::{Bad, KindSpec, LabelledSpec, OptionForm, OptionSpec, Signal
 use topology::level::Health;
 use topology::model::Probe;
 
+use crate::clock::now;
 use crate::look::{Look, Stop, seconds};
 use crate::observation::{Answer, Observation, Outcome};
 use crate::spec::{COUNT, SECONDS};
@@ -69,7 +69,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             },
         ],
     }),
-    exercises_dependencies: false,
+    passive: true,
     ..KindSpec::EMPTY
 };
 
@@ -123,14 +123,6 @@ pub struct Heard<'r> {
 pub fn expected(probe: &Probe) -> (Duration, Duration) {
     let every = probe.duration("every").unwrap_or(EVERY);
     (every, probe.duration("grace").unwrap_or_else(|| (every / 2).max(LEAST_GRACE)))
-}
-
-/// When the heartbeat must be judged next if no report comes before.
-pub fn due(probe: &Probe, heard: &Heard<'_>) -> Instant {
-    let (every, grace) = expected(probe);
-    let from = heard.last.map_or(heard.listening_since, |(at, _)| at.max(heard.listening_since));
-    let late = from + every + grace / 2;
-    if heard.now < late { late } else { from + every + grace }
 }
 
 /// What the reports, or their absence, say.
@@ -187,17 +179,27 @@ fn answer(age: Duration, every: Duration, grace: Duration, report: &Report) -> A
     answer
 }
 
-/// There is nothing to ask: reports come by themselves.
+/// There is nothing to ask: what was reported is judged.
 #[expect(clippy::unused_async, reason = "the shape of every kind's probe")]
 pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
-    look.answer.reported = Some((Health::Unknown, "it reports by itself; nothing can be asked".to_owned()));
+    let probe = look.probe;
+    let judged = look.shared.ears.heartbeat(now(), look.instance, |heard| judge(probe, heard));
+    let Some(observation) = judged else {
+        let words = "it reports by itself; nothing can be asked".to_owned();
+        look.answer.reported = Some((Health::Unknown, words));
+        return Ok(());
+    };
+    match observation.outcome {
+        Outcome::Answer(answer) => look.answer = answer,
+        Outcome::Fault(fault) => return Err(fault.into()),
+        Outcome::Local(why) => return Err(Stop::Local(why)),
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::now;
 
     fn probe() -> Probe {
         Probe {
@@ -253,15 +255,5 @@ mod tests {
         assert_eq!(seen(Some(1), 5000, &report(Status::Fail, "disk \u{1b}[31mfull")), "Red: disk [31mfull");
         assert_eq!(seen(Some(1), 5000, &report(Status::Warn, "")), "AtRisk: reports trouble");
         assert_eq!(seen(Some(1), 5000, &report(Status::Ok, "fine")), "green");
-    }
-
-    #[test]
-    fn it_is_judged_again_when_it_may_have_changed() {
-        let start = now();
-        let report = Report::default();
-        let at = |now| Heard { last: Some((start, &report)), listening_since: start, now };
-        assert_eq!(due(&probe(), &at(start)), start + Duration::from_secs(75));
-        let late = start + Duration::from_secs(75);
-        assert_eq!(due(&probe(), &at(late)), start + Duration::from_secs(90));
     }
 }

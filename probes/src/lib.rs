@@ -4,13 +4,17 @@
 //! it yields signals or a fault, and leaves the judging of thresholds to whoever asked.
 #![warn(missing_docs)]
 
+mod access_receiver;
 mod certificate;
 mod clock;
 mod dial;
+mod ears;
 mod expectation;
 mod exposition;
 mod health;
+mod histogram;
 mod kept;
+mod log_line;
 mod look;
 mod memory;
 pub mod observation;
@@ -23,8 +27,10 @@ mod spec;
 mod starttls;
 mod stream;
 mod tls_session;
+mod traffic;
 mod web;
 
+mod access_log;
 mod amqp;
 mod amqp_session;
 mod amqp_wire;
@@ -50,6 +56,8 @@ mod tcp;
 mod tls;
 mod websocket;
 
+pub use access_receiver::AccessLogs;
+pub use ears::{LineCounts, Told, Unheard};
 pub use prober::{Prober, ProberError};
 pub use sentinel::SentinelEnd;
 

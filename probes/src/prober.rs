@@ -10,7 +10,9 @@ use tokio::sync::Semaphore;
 use topology::fault::{Fault, FaultKind};
 use topology::model::{Address, Probe};
 
+use crate::clock::now;
 use crate::dial::Names;
+use crate::ears::{Ears, LineCounts, PULSE, Told, Unheard};
 use crate::look::{CLOSE, Look, Stop, seconds};
 use crate::memory::Memory;
 use crate::observation::{Observation, Outcome};
@@ -52,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) tls: TlsConfigs,
     /// What is kept between looks.
     pub(crate) memory: Memory,
+    /// What comes by itself.
+    pub(crate) ears: Ears,
     /// Plug-ins that may run at once.
     pub(crate) plugins: Semaphore,
     /// Connections lent to clients that take none.
@@ -88,12 +92,35 @@ impl Prober {
                 names: Names::new(),
                 tls: TlsConfigs::default(),
                 memory: Memory::default(),
+                ears: Ears::default(),
                 plugins: Semaphore::new(PLUGINS),
                 relays: Relays::default(),
                 monitor,
                 looks: AtomicU64::new(0),
             }),
         })
+    }
+
+    /// Takes heartbeats for as long as the future lives: only then is silence one.
+    pub async fn listen(&self) {
+        let mut pulse = tokio::time::interval(PULSE);
+        loop {
+            pulse.tick().await;
+            self.shared.ears.pulse(now());
+        }
+    }
+
+    /// Takes the report of an instance.
+    ///
+    /// # Errors
+    /// When it comes too soon after others, or after a newer one.
+    pub fn report(&self, instance: &str, told: Told) -> Result<(), Unheard> {
+        self.shared.ears.report(now(), instance, told)
+    }
+
+    /// How the access logs' lines fare.
+    pub fn access_log_lines(&self) -> LineCounts {
+        self.shared.ears.lines()
     }
 
     /// One look, inside `probe.timeout` in all. Never panics, never waits longer than the timeout and

@@ -8,8 +8,8 @@ use topology::kind::KindSpec;
 use crate::look::{Look, Stop};
 use crate::sentinel::Idle;
 use crate::{
-    amqp, dns, exec, heartbeat, http, icmp, journey, memcached, mysql, nginx, postgres, prometheus, rabbitmq,
-    redis, tcp, tls, websocket,
+    access_log, amqp, dns, exec, heartbeat, http, icmp, journey, memcached, mysql, nginx, postgres,
+    prometheus, rabbitmq, redis, tcp, tls, websocket,
 };
 
 pub(crate) type Looking<'l> = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send + 'l>>;
@@ -48,6 +48,7 @@ kinds! {
     prometheus: Idle::Own(|look| Box::pin(http::hold(look))),
     exec: Idle::Nothing,
     heartbeat: Idle::Nothing,
+    access_log: Idle::Nothing,
 }
 
 /// The kind called `name`.

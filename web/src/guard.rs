@@ -19,17 +19,21 @@ const PROXIED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 /// Lets a request pass that may change something.
 pub(crate) async fn guard(State(state): State<WebState>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    match refuse(&state, request.headers(), peer) {
+    match refusal(&state, request.headers(), peer) {
         None => next.run(request).await,
-        Some(problem) => {
-            let unauthorized = problem.is(StatusCode::UNAUTHORIZED);
-            let mut response = problem.into_response();
-            if unauthorized {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            response
-        }
+        Some(refusal) => refusal,
     }
+}
+
+/// The answer to a request that may change nothing; `None` when it may.
+pub(crate) fn refusal(state: &WebState, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Response> {
+    let problem = refuse(state, headers, peer)?;
+    let unauthorized = problem.is(StatusCode::UNAUTHORIZED);
+    let mut response = problem.into_response();
+    if unauthorized {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    Some(response)
 }
 
 fn refuse(state: &WebState, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Problem> {

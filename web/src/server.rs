@@ -32,8 +32,13 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/api/v1/reload", post(api::reload))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .route_layer(from_fn_with_state(state.clone(), guard));
+    // Each instance may have a token of its own: the guard stands inside.
+    let reporting = Router::new()
+        .route("/api/v1/heartbeat/{node}", post(api::heartbeat::report))
+        .layer(DefaultBodyLimit::max(MAX_BODY));
     Router::new()
         .merge(changing)
+        .merge(reporting)
         .route("/", get(pages::wall))
         .route("/nodes/{name}", get(pages::node))
         .route("/incidents/{id}", get(pages::incident))
@@ -104,6 +109,7 @@ async fn missing(request: Request) -> Response {
 async fn not_allowed(request: Request) -> Response {
     let allowed = match request.uri().path() {
         "/api/v1/reload" => "POST",
+        path if path.starts_with("/api/v1/heartbeat/") => "POST",
         "/api/v1/changes" => "GET, HEAD, POST",
         _ => "GET, HEAD",
     };

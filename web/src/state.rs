@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use collector::board::Board;
 use collector::control::Control;
+use collector::reports::Reports;
 use collector::watch::BoardWatch;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -38,6 +39,8 @@ pub struct WebState {
     pub control: Option<Control>,
     /// Reads the topology file again.
     pub reload: Option<Reload>,
+    /// Takes what instances report by themselves.
+    pub reports: Option<Reports>,
     /// Whoever changes something must have it; without one only this machine may.
     pub token: Option<SecretString>,
     shared: Arc<Shared>,
@@ -77,6 +80,7 @@ impl WebState {
             zone: TimeZone::system(),
             control: None,
             reload: None,
+            reports: None,
             token: None,
             shared: Arc::new(shared),
         };

@@ -11,6 +11,7 @@ mod mutations;
 mod planning;
 mod receiver;
 mod replay;
+mod reporting;
 mod schema;
 mod serving;
 mod support;

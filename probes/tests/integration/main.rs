@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, not only the tests themselves")]
 #![allow(clippy::float_cmp, reason = "counts and truths are whole numbers")]
 
+mod access_log;
 mod amqp;
 mod certs;
 mod cpu;
 mod dns;
 mod exec;
 mod fakes;
+mod heartbeat;
 mod hostile;
 mod http;
 mod icmp;

@@ -59,7 +59,7 @@ pub(crate) fn networked() -> Vec<Probe> {
     let mut probes = Vec::new();
     for spec in probes::specs() {
         let options = match spec.name {
-            "exec" | "heartbeat" => continue,
+            "exec" | "heartbeat" | "access_log" => continue,
             "dns" => "{ name: shop.example }",
             "prometheus" => "{ values: { it: { metric: up } } }",
             "journey" => "{ steps: { browse: { get: / } } }",

@@ -33,6 +33,7 @@ components:
     instances: ["10.0.0.14:9090"]
     probe: { prometheus: { values: { orders: { query: "sum(rate(orders_total[1m]))", below: { yellow: 100, red: 10 } } } } }
   backup: { instances: ["10.0.0.15:1"], probe: { heartbeat: { every: 1h, grace: 10m } } }
+  edge: { instances: ["10.0.0.18:80"], probe: { access_log: { interfaces: { orders: { path: "/api/orders*" } } } } }
   order: { instances: ["10.0.0.16:80"], probe: { journey: { steps: { browse: { get: /menu } } } } }
   broker: { instances: ["10.0.0.17:15672"], probe: { rabbitmq: { user: monitor, queues: { orders: {} } } } }
   mq:

@@ -20,6 +20,8 @@ pub(super) enum Why {
     Unseen,
     /// It is seen well, and all its callers call it bad.
     AllCallers,
+    /// It is seen well, and who uses it calls this one bad and its siblings good.
+    Singled,
     /// The way between two that are well by themselves.
     Way,
     /// Its instances have one label in common.
@@ -69,6 +71,8 @@ const ONE: f64 = 1.5;
 /// Labels and ways are believed a little less readily than the thing itself.
 const LABEL: f64 = 1.8;
 const WAY: f64 = 1.7;
+/// One of several that its callers tell apart from the others: more telling than the way to all of them.
+const SINGLED: f64 = 1.6;
 const UNSEEN: f64 = 1.9;
 const QUEUE: f64 = 1.9;
 /// A caller whose numbers show that it overloads what it calls: hard evidence.
@@ -114,6 +118,7 @@ pub(super) fn all(scene: &Scene<'_>) -> Vec<Cause> {
     for component in model.component_ids() {
         sick(scene, component, &mut list);
         unseen(scene, component, &mut list);
+        singled(scene, component, &mut list);
         ways(scene, component, &mut list);
         overload(scene, component, &mut list);
         queue(scene, component, &mut list);
@@ -244,6 +249,31 @@ fn whole_of(scene: &Scene<'_>, component: ComponentId) -> Culprit {
 /// True when a symptom of `by` names `on`.
 fn names(scene: &Scene<'_>, by: ComponentId, on: ComponentId) -> bool {
     scene.symptoms_of(by).any(|s| s.named.iter().any(|b| b.on == on))
+}
+
+/// Seen well by a probe that does not see what its callers do: those that fail on it alone, and not on the others of
+/// its kind, name it.
+fn singled(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
+    let mut bad: BTreeSet<InstanceId> = BTreeSet::new();
+    let mut good: BTreeSet<InstanceId> = BTreeSet::new();
+    for link in &scene.view(component).needed_by {
+        let Some(words) = scene.words(link.other, component) else { continue };
+        good.extend(&words.good_on);
+        for symptom in scene.symptoms_of(link.other) {
+            bad.extend(symptom.named.iter().filter(|b| b.on == component).filter_map(|b| b.instance));
+        }
+    }
+    // Called good by one and bad by another, it is the way of the one.
+    let alone: Vec<InstanceId> =
+        bad.difference(&good).copied().filter(|id| !scene.symptom_of.contains_key(id)).collect();
+    if good.is_empty() || alone.is_empty() {
+        return;
+    }
+    let cost = SINGLED * alone.len() as f64;
+    let culprits = alone.iter().copied().map(Culprit::Instance).collect();
+    let mut cause = Cause::new(Why::Singled, culprits, cost);
+    cause.instances = alone.into_iter().collect();
+    list.push(cause);
 }
 
 /// What it needs is well by itself, and it cannot use it: the way between is broken.

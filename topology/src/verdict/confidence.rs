@@ -11,7 +11,7 @@ pub(super) fn of_root(scene: &Scene<'_>, cause: &Cause, margin: f64, roots: usiz
     if roots > 2 {
         logit -= 0.6;
     }
-    if matches!(cause.why, Why::Unseen | Why::Queue | Why::AllCallers) {
+    if matches!(cause.why, Why::Unseen | Why::Queue | Why::AllCallers | Why::Singled) {
         logit -= 0.5;
     }
     logit -= 0.3 * cause.contradicted.len().min(3) as f64;

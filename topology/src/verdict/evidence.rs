@@ -31,7 +31,7 @@ pub(super) fn of_root(scene: &Scene<'_>, cause: &Cause, culprit: Culprit, roots:
         Culprit::MonitorSight(label) => list.extend(of_lost_sight(scene, label)),
         Culprit::Monitor => list.extend(of_monitor(scene, cause)),
     }
-    if let Why::Unseen | Why::AllCallers | Why::Queue = cause.why {
+    if let Why::Unseen | Why::AllCallers | Why::Queue | Why::Singled = cause.why {
         list.extend(of_quiet(scene, cause, culprit));
     }
     list.extend(changes(scene, cause));
@@ -206,6 +206,13 @@ fn of_quiet(scene: &Scene<'_>, cause: &Cause, culprit: Culprit) -> Vec<Evidence>
             format!("No fresh look at {name} itself: it or the way to it"),
             format!("没有 {name} 自身的新观测：故障在它或通往它的路上"),
         )),
+        Why::Singled => list.push(sentence(
+            "own_probe",
+            format!(
+                "Its own probe finds {name} well; its callers fail on it, and not on the others of its kind"
+            ),
+            format!("{name} 自身探测正常，但调用方只在它上面失败，在同类其他实例上正常"),
+        )),
         Why::AllCallers => list.push(sentence(
             "own_probe",
             format!("{name} answers this monitor, and none of its callers: its own side of the network"),
@@ -245,7 +252,7 @@ fn of_quiet(scene: &Scene<'_>, cause: &Cause, culprit: Culprit) -> Vec<Evidence>
             }
         }
     }
-    let component = culprit.component(scene.situation.model);
+    let component = culprit.component(scene.situation.model).filter(|_| cause.why != Why::Singled);
     if let Some(component) = component {
         list.extend(named(scene, cause, Culprit::Component(component)));
     }

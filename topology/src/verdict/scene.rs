@@ -1,6 +1,6 @@
 //! The situation, sorted for the search: who is a symptom of what kind, who names whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fault::{FaultKind, Reason};
 use crate::graph::DependencyId;
@@ -89,6 +89,8 @@ pub(super) struct Words {
     pub(super) bad_on: BTreeMap<Option<InstanceId>, u32>,
     /// Instances that called it good, with how often.
     pub(super) good: BTreeMap<InstanceId, u32>,
+    /// The instances of the dependency that were called good.
+    pub(super) good_on: BTreeSet<InstanceId>,
 }
 
 impl Words {
@@ -140,7 +142,9 @@ impl<'a> Scene<'a> {
             let entry = words.entry((by, w.on)).or_default();
             let side = if w.ok { &mut entry.good } else { &mut entry.bad };
             *side.entry(w.by).or_default() += w.count;
-            if !w.ok {
+            if w.ok {
+                entry.good_on.extend(w.on_instance);
+            } else {
                 *entry.bad_on.entry(w.on_instance).or_default() += w.count;
                 let list = blames.entry(w.by).or_default();
                 match list.iter_mut().find(|b| b.on == w.on && b.instance == w.on_instance) {
@@ -390,8 +394,15 @@ fn nature(situation: &Situation<'_>, id: InstanceId, names: bool) -> Nature {
     match facts.signal {
         Some(name) if name.starts_with("amqp.queue_") => Nature::Drain,
         Some(name) if REPLICATION.iter().any(|part| name.contains(part)) => Nature::Replica,
-        // Slowness and reported trouble travel; memory, connections and the like are the node's own.
-        Some(name) if name != "health.reported" && !name.ends_with("_seconds") => Nature::Own,
+        // Memory, connections and the like are the node's own.
+        Some(name) if !travels(name) => Nature::Own,
         _ => Nature::Inheritable,
     }
+}
+
+/// True for slowness, errors and reported trouble: what callers get of what lies behind.
+fn travels(signal: &str) -> bool {
+    let name = signal.split_once('[').map_or(signal, |(name, _)| name);
+    name == "health.reported"
+        || ["_seconds", "error_ratio", "via_ok", "via_status"].iter().any(|end| name.ends_with(end))
 }

@@ -3,6 +3,7 @@
 
 mod board;
 pub(crate) mod changes;
+pub(crate) mod heartbeat;
 mod node;
 mod record;
 mod reload;

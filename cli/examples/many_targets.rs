@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
@@ -36,7 +36,14 @@ async fn main() -> anyhow::Result<()> {
     let listener = socket.listen(4096)?;
     println!("{}", listener.local_addr()?.port());
     let asked = Arc::new(Mutex::new(Asked::default()));
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let (told, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if told.send(line).is_err() {
+                break;
+            }
+        }
+    });
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -44,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
                     tokio::spawn(answer(stream, Arc::clone(&asked)));
                 }
             }
-            line = lines.next_line() => match line? {
+            line = lines.recv() => match line {
                 Some(_) => *asked.lock().unwrap_or_else(PoisonError::into_inner) =
                     Asked { measuring: true, ..Asked::default() },
                 None => break,

@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs_f64(every)).await;
     let before = (cpu()?, tally.checks.load(Ordering::Relaxed));
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let spent = cpu()? - before.0;
+    let spent = cpu()?.saturating_sub(before.0);
     let checks = tally.checks.load(Ordering::Relaxed) - before.1;
     println!("{checks} {} {:.3} {}", tally.failed.load(Ordering::Relaxed), spent.as_secs_f64(), resident()?);
     Ok(())

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use topology::diagnostic::Severity;
-use topology::model::Model;
+use topology::diagnostic::{Diagnostic, FileId, Place, Severity, Source};
+use topology::model::{Component, Model};
 use topology::{Environment, Reading};
 
 use crate::environment::{Around, Placeholders};
@@ -16,7 +16,33 @@ pub(crate) fn load(file: &Path, overlays: &[PathBuf]) -> Result<(Model, Report),
     let reading = read(file, overlays, &around);
     let mut files: Vec<PathBuf> = reading.sources.iter().map(|source| PathBuf::from(&source.path)).collect();
     files.extend(around.into_secrets());
-    answer(reading, files)
+    let (model, report) = answer(reading, files)?;
+    only_ours(model, report)
+}
+
+/// What a topology runs, it runs with the monitor's rights: whoever may write its files may have anything run. So a
+/// file with `exec` belongs to the monitor's people alone.
+fn only_ours(model: Model, mut report: Report) -> Result<(Model, Report), Report> {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |component: &Component| component.probes.iter().any(|probe| probe.kind.name == "exec");
+    if !model.components.iter().any(runs) {
+        return Ok((model, report));
+    }
+    let mode = |source: &Source| std::fs::metadata(&source.path).map_or(0, |meta| meta.permissions().mode());
+    for (i, source) in report.sources.iter().enumerate() {
+        let (severity, who, letter) = match mode(source) {
+            mode if mode & 0o002 != 0 => (Severity::Error, "everybody", 'o'),
+            mode if mode & 0o020 != 0 => (Severity::Warning, "its group", 'g'),
+            _ => continue,
+        };
+        report.diagnostics.push(Diagnostic {
+            place: Place { file: FileId(u16::try_from(i).unwrap_or(u16::MAX)), line: 1, column: 1 },
+            severity,
+            message: format!("the topology runs programs (`exec`), and {who} may write this file"),
+            help: Some(format!("chmod {letter}-w {}", source.path)),
+        });
+    }
+    if report.errors() > 0 { Err(report) } else { Ok((model, report)) }
 }
 
 /// The same for a question about the file alone: a secret or variable that is missing here does not matter.

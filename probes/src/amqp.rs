@@ -122,6 +122,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
         ],
     }),
     exercises_dependencies: true,
+    ports: &[5672],
     ..KindSpec::EMPTY
 };
 

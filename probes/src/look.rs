@@ -7,12 +7,15 @@ use topology::fault::{Fault, FaultKind, clean_words};
 use topology::model::{Address, Probe};
 
 use crate::clock::now;
-use crate::memory::Key;
+use crate::memory::{Key, Rise};
 use crate::observation::{Answer, Stage, Witness};
 use crate::prober::Shared;
 
 /// How long a polite close may take; it is never part of the result.
 pub(crate) const CLOSE: Duration = Duration::from_millis(50);
+
+/// Events from which a share of them says something: with fewer a single one is 5 % or more. Our choice.
+const LEAST_EVENTS: f64 = 20.0;
 
 /// Why a look ended without an answer.
 #[derive(Debug)]
@@ -182,24 +185,18 @@ impl<'a> Look<'a> {
     pub(crate) fn rate(&mut self, signal: &str, total: Option<f64>, identity: &str) {
         let Some(total) = total else { return };
         let rate = self.shared.memory.rate(self.key(), now(), signal, total, identity);
-        self.put_some(signal, rate);
+        self.put_some(signal, rate.map(Rise::rate));
     }
 
-    /// Keeps the share of one counter's rise in the rise of both, where that is more than `least` a second.
-    pub(crate) fn share_of(
-        &mut self,
-        signal: &str,
-        part: Option<f64>,
-        rest: Option<f64>,
-        identity: &str,
-        least: f64,
-    ) {
+    /// Keeps the share of one counter's rise in the rise of both, where both together rose by
+    /// [`LEAST_EVENTS`] over the window: of fewer a share says nothing.
+    pub(crate) fn share_of(&mut self, signal: &str, part: Option<f64>, rest: Option<f64>, identity: &str) {
         let (Some(part), Some(rest)) = (part, rest) else { return };
         let (key, memory) = (self.key(), &self.shared.memory);
-        let part_rate = memory.rate(key, now(), signal, part, identity);
-        let both_rate = memory.both(key, now(), signal, part + rest, identity);
-        if let (Some(part), Some(both)) = (part_rate, both_rate.filter(|both| *both > least)) {
-            self.put(signal, part / both);
+        let part_rise = memory.rate(key, now(), signal, part, identity);
+        let both_rise = memory.both(key, now(), signal, part + rest, identity);
+        if let (Some(part), Some(both)) = (part_rise, both_rise.filter(|both| both.by >= LEAST_EVENTS)) {
+            self.put(signal, part.by / both.by);
         }
     }
 

@@ -51,6 +51,20 @@ struct Kept {
     socket: Option<Arc<StdStream>>,
 }
 
+/// How far a counter rose over the last looks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rise {
+    pub(crate) by: f64,
+    seconds: f64,
+}
+
+impl Rise {
+    /// A second.
+    pub(crate) fn rate(self) -> f64 {
+        self.by / self.seconds
+    }
+}
+
 struct Counter {
     identity: String,
     samples: VecDeque<(Instant, f64)>,
@@ -130,7 +144,7 @@ impl Memory {
         counter: &str,
         value: f64,
         identity: &str,
-    ) -> Option<f64> {
+    ) -> Option<Rise> {
         self.with(key, at, |place| {
             if !place.counters.contains_key(counter) {
                 let first = Counter { identity: identity.to_owned(), samples: VecDeque::new() };
@@ -149,7 +163,7 @@ impl Memory {
         counter: &str,
         value: f64,
         identity: &str,
-    ) -> Option<f64> {
+    ) -> Option<Rise> {
         self.with(key, at, |place| {
             if !place.wholes.contains_key(counter) {
                 let first = Counter { identity: identity.to_owned(), samples: VecDeque::new() };
@@ -176,7 +190,7 @@ impl Memory {
 }
 
 impl Counter {
-    fn add(&mut self, at: Instant, value: f64, identity: &str) -> Option<f64> {
+    fn add(&mut self, at: Instant, value: f64, identity: &str) -> Option<Rise> {
         let fell = self.samples.back().is_some_and(|(_, last)| value < *last);
         if fell || self.identity != identity {
             self.samples.clear();
@@ -190,7 +204,7 @@ impl Counter {
         }
         let (then, first) = self.samples.front().filter(|_| self.samples.len() >= LEAST)?;
         let span = at.saturating_duration_since(*then).as_secs_f64();
-        (span > 0.0).then(|| (value - first) / span)
+        (span > 0.0).then(|| Rise { by: value - first, seconds: span })
     }
 }
 
@@ -227,7 +241,8 @@ mod tests {
         for (seconds, value, identity) in
             [(0, 10.0, "a"), (5, 20.0, "a"), (10, 40.0, "a"), (15, 5.0, "a"), (20, 6.0, "a"), (25, 9.0, "a")]
         {
-            seen.push(counter.add(start + Duration::from_secs(seconds), value, identity));
+            let rise = counter.add(start + Duration::from_secs(seconds), value, identity);
+            seen.push(rise.map(Rise::rate));
         }
         assert_eq!(seen, [None, None, Some(3.0), None, None, Some(0.4)]);
         assert_eq!(counter.add(start + Duration::from_secs(30), 10.0, "b"), None);
@@ -241,7 +256,8 @@ mod tests {
         for look in 0..40 {
             // Ten a second for 100 s, then nothing.
             let value = if look < 20 { f64::from(look) * 50.0 } else { 1000.0 };
-            last = counter.add(start + Duration::from_secs(5 * u64::try_from(look).unwrap()), value, "");
+            let at = start + Duration::from_secs(5 * u64::try_from(look).unwrap());
+            last = counter.add(at, value, "").map(Rise::rate);
         }
         assert_eq!(last, Some(0.0));
     }

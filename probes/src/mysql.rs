@@ -216,6 +216,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
     ],
     grants: Some(GRANTS),
     exercises_dependencies: true,
+    ports: &[3306],
     ..KindSpec::EMPTY
 };
 

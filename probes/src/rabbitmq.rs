@@ -226,6 +226,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
          rabbitmqctl set_permissions -p / topowatch '^$' '^$' '^$'\n",
     ),
     // A management page says nothing of what the broker's clients meet.
+    ports: &[15672],
     ..KindSpec::EMPTY
 };
 

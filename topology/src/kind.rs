@@ -27,6 +27,8 @@ pub struct KindSpec {
     /// True when a good answer proves that what lies behind the instance works too: counter-evidence
     /// for the verdict. A bare connect or a status page says nothing of the sort.
     pub exercises_dependencies: bool,
+    /// The ports its servers listen on by default, where a bare connect says less than this kind does.
+    pub ports: &'static [u16],
     /// True when nothing is asked and the monitor waits to be told: an answer proves no sight of its own.
     pub passive: bool,
 }
@@ -42,6 +44,7 @@ impl KindSpec {
         grants: None,
         wrong: None,
         exercises_dependencies: false,
+        ports: &[],
         passive: false,
     };
 }

@@ -32,6 +32,47 @@ fn check_reports_every_mistake_with_its_place() {
 }
 
 #[test]
+fn check_warns_of_a_bare_connect_to_a_server_that_can_be_asked() {
+    let (_dir, file) = write(
+        "components:\n  db: { instances: [\"10.0.0.1:3306\"], probe: { tcp: {} } }\n  web: { instances: [\"10.0.0.1:80\"], probe: { tcp: {} } }\n",
+    );
+    let output = run(&["check", &file]);
+    assert_eq!(code(&output), 0);
+    assert!(stdout(&output).ends_with("0 dependencies, 1 warning\n"), "{}", stdout(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("topology.yaml:2:46: warning: a bare connect to port 3306 does not see a hung server"),
+        "{said}"
+    );
+    assert!(said.contains("`probe: { mysql: {} }` asks it"), "{said}");
+}
+
+#[test]
+fn what_runs_programs_may_not_be_written_by_everybody() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_dir, file) = write(
+        "components:\n  disk: { instances: [\"10.0.0.1:1\"], probe: { exec: { command: [/bin/true] } } }\n",
+    );
+    let check = |mode| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = run(&["check", &file]);
+        (code(&output), stderr(&output))
+    };
+    assert_eq!(check(0o644), (0, String::new()));
+    let (code, said) = check(0o664);
+    assert!(
+        code == 0 && said.contains("warning: the topology runs programs (`exec`), and its group may write"),
+        "{said}"
+    );
+    let (code, said) = check(0o646);
+    assert!(
+        code == 2 && said.contains("error: ") && said.contains("everybody may write this file"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("chmod o-w {file}")), "{said}");
+}
+
+#[test]
 fn check_gives_its_findings_as_json() {
     let (dir, file) =
         write("components:\n  web: { instances: [\"x:1\"], probe: { tcp: {} }, depends_on: [wep] }\n");

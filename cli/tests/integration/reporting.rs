@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use crate::serving::{Serve, get, listen, serve, serve_with};
+use crate::serving::{get, listen, serve, serve_with};
 use crate::support::{await_true, free_port};
 
 fn post(url: &str, headers: &[(&str, &str)], body: &str) -> u16 {
@@ -11,7 +11,8 @@ fn post(url: &str, headers: &[(&str, &str)], body: &str) -> u16 {
     let (address, path) = url.trim_start_matches("http://").split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.concat();
     let length = body.len();
     write!(
         stream,
@@ -57,25 +58,23 @@ fn a_heartbeat_makes_a_level_and_its_end_an_incident() {
     await_true("green again", green);
 }
 
-impl Serve {
-    /// Sends the log lines of a gateway until `enough`: as many for each server, with this status.
-    fn log_until(&self, to: u16, servers: &[(u16, u16)], mut enough: impl FnMut() -> bool) {
-        let gateway = UdpSocket::bind("127.0.0.1:0").unwrap();
-        await_true("the log", || {
-            for (server, status) in servers {
-                let line = format!(
-                    "<190>Nov 28 12:00:00 topowatch: {{\"instance\":\"gateway-1\",\"path\":\"/\",\"method\":\"GET\",\
+/// Sends the log lines of a gateway until `enough`: as many for each server, with this status.
+fn log_until(to: u16, servers: &[(u16, u16)], mut enough: impl FnMut() -> bool) {
+    let gateway = UdpSocket::bind("127.0.0.1:0").unwrap();
+    await_true("the log", || {
+        for (server, status) in servers {
+            let line = format!(
+                "<190>Nov 28 12:00:00 topowatch: {{\"instance\":\"gateway-1\",\"path\":\"/\",\"method\":\"GET\",\
                      \"status\":\"{status}\",\"bytes\":\"10\",\"time\":\"0.010\",\
                      \"upstream\":\"127.0.0.1:{server}\",\"upstream_status\":\"{status}\",\"upstream_time\":\"0.009\"}}"
-                );
-                for _ in 0..20 {
-                    gateway.send_to(line.as_bytes(), ("127.0.0.1", to)).unwrap();
-                }
+            );
+            for _ in 0..20 {
+                gateway.send_to(line.as_bytes(), ("127.0.0.1", to)).unwrap();
             }
-            std::thread::sleep(Duration::from_millis(50));
-            enough()
-        });
-    }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        enough()
+    });
 }
 
 #[test]
@@ -92,11 +91,11 @@ fn the_gateway_s_log_names_the_server_whose_own_probe_is_green() {
     std::fs::write(&file, text).unwrap();
     let to = format!("127.0.0.1:{log}");
     let serve = serve_with(dir.path(), free_port(), &file.display().to_string(), &["--access-log", &to]);
-    serve.log_until(log, &[(one, 200), (two, 200)], || serve.level_of("gateway") == "green");
+    log_until(log, &[(one, 200), (two, 200)], || serve.level_of("gateway") == "green");
     // Half of what the gateway answers fails, all of it through the second server.
-    serve.log_until(log, &[(one, 200), (two, 503)], || serve.level_of("gateway") == "red");
-    serve.log_until(log, &[(one, 200), (two, 503)], || serve.open_incident().is_some());
+    log_until(log, &[(one, 200), (two, 503)], || serve.level_of("gateway") == "red");
+    log_until(log, &[(one, 200), (two, 503)], || serve.open_incident().is_some());
     let why = serve.open_incident().unwrap();
     assert_eq!(why["verdict"]["roots"][0]["node"], "app-2", "{why:#}");
-    serve.log_until(log, &[(one, 200), (two, 200)], || serve.level_of("gateway") == "green");
+    log_until(log, &[(one, 200), (two, 200)], || serve.level_of("gateway") == "green");
 }

@@ -114,6 +114,7 @@ impl Reader<'_> {
                         .into_iter()
                         .map(Arc::new)
                         .collect();
+                    self.deeper_probe(&component, node.place, cx);
                 }
                 None if !whole => {}
                 None => {
@@ -128,6 +129,22 @@ impl Reader<'_> {
             fields.finish("a component", cx);
         }
         self.components.push(component);
+    }
+
+    /// Warns of a bare connect to a server that can be asked: it finds no hung one, and a database counts it as an
+    /// aborted login (MySQL shuts a host out after `max_connect_errors` of them).
+    fn deeper_probe(&self, component: &Component, place: Place, cx: &mut Context<'_>) {
+        if component.probes.iter().any(|probe| probe.kind.name != "tcp") {
+            return;
+        }
+        let instances = &self.instances[component.instances.start as usize..];
+        let deeper = |port: &u16| self.kinds.iter().find(|kind| kind.ports.contains(port));
+        let found = instances.iter().find_map(|i| Some((i.address.port, deeper(&i.address.port)?)));
+        if let Some((port, kind)) = found {
+            let message = format!("a bare connect to port {port} does not see a hung server");
+            let help = format!("`probe: {{ {}: {{}} }}` asks it", kind.name);
+            cx.diagnostics.warning(place, message).help(help);
+        }
     }
 
     /// Reads every template as a component of its own, so that one nobody uses yet is right too. What its users

@@ -135,6 +135,11 @@ impl Component {
         }
     }
 
+    /// Called over the open net by its name, with a certificate.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.name == "payment-channel"
+    }
+
     /// Redis that holds the truth rather than a copy: it must survive a restart.
     pub(crate) fn keeps_data(&self) -> bool {
         self.name == "oms-redis"

@@ -115,19 +115,28 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Kill one instance of each component in turn under load; exit status 1 when customers noticed
+    /// Put the platform's promises to the test under load; exit status 1 when one was not kept
     Drill {
+        #[arg(value_enum, default_value = "kills")]
+        what: crate::drill::What,
         #[command(flatten)]
         dir: Dir,
         /// Draws the instances
         #[arg(long, default_value = "1")]
         seed: u64,
-        /// Requests a second
-        #[arg(long, default_value = "100", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-        rate: u32,
-        /// For each component
+        /// Requests a second [kills: 200, outages: 60, shard: 40 orders]; for overload the limit of the site,
+        /// else 30 % of what the machine does
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rate: Option<u32>,
+        /// The length of each kill or outage
         #[arg(long, default_value = "60s", value_name = "TIME")]
         each: Time,
+        /// The same for components without a second instance
+        #[arg(long, default_value = "15s", value_name = "TIME")]
+        others: Time,
+        /// How often shard and overload are tried: the median counts
+        #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
+        rounds: u8,
         #[arg(long)]
         json: bool,
     },

@@ -3,6 +3,7 @@
 mod accepted;
 mod audit;
 mod catalog;
+mod certificates;
 mod cli;
 mod clock;
 mod dead_letters;
@@ -14,6 +15,7 @@ mod hammer;
 mod listen;
 mod load;
 mod members;
+mod names;
 mod output;
 mod plan;
 mod ports;
@@ -84,8 +86,9 @@ fn run(command: Command) -> Result<u8> {
         Command::Load { dir, rate, length, mix, json } => {
             wait(load::load(&dir.dir, LoadOptions { rate, length: length.0, mix, json }))
         }
-        Command::Drill { dir, seed, rate, each, json } => {
-            wait(drill::drill(&dir.dir, DrillOptions { seed, rate, each: each.0, json }))
+        Command::Drill { what, dir, seed, rate, each, others, rounds, json } => {
+            let (each, others) = (each.0, others.0);
+            wait(drill::drill(&dir.dir, DrillOptions { what, seed, rate, each, others, rounds, json }))
         }
         Command::Hammer { what, dir, shards, connections, length } => {
             let options = HammerOptions { what, shards, connections, length: length.0 };

@@ -12,8 +12,8 @@ pub(crate) const DEFAULT_BASE_PORT: u16 = 18_100;
 /// Ports a deployment may use, from its base port on.
 pub(crate) const BLOCK: u16 = 100;
 const LAST_PORT: u16 = 32_767;
-/// From the base port to where the lines answer for themselves.
-const LINES_OWN_PAGES: u16 = 92;
+/// From the base port to where lines answer for themselves, and, in plain HTTP, whoever speaks TLS otherwise.
+const OWN_PAGES: u16 = 92;
 /// From the base port to the long connections of the stores: at the push centre, and at the line and the
 /// proxy on the way there.
 const LONG_CONNECTIONS: u16 = 93;
@@ -28,7 +28,8 @@ pub(crate) struct Instance {
     /// From 1 on.
     pub(crate) number: u8,
     pub(crate) address: SocketAddrV4,
-    /// Where it answers for itself: its address, except a line, whose address answers for the far side.
+    /// Where it answers for itself: its address, but for a line, whose address answers for the far side, and for
+    /// whoever speaks TLS there.
     pub(crate) health: SocketAddrV4,
 }
 
@@ -114,7 +115,8 @@ impl Plan {
                     let ip = Ipv4Addr::new(127, 10, component.index, number);
                     let address = SocketAddrV4::new(ip, base_port + u16::from(component.index));
                     let health = match component.kind {
-                        Kind::Line => SocketAddrV4::new(ip, base_port + LINES_OWN_PAGES),
+                        Kind::Line => SocketAddrV4::new(ip, base_port + OWN_PAGES),
+                        _ if component.speaks_tls() => SocketAddrV4::new(ip, base_port + OWN_PAGES),
                         _ => address,
                     };
                     Instance { name: component.instance_name(number), component, number, address, health }

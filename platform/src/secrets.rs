@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::catalog::{COMPONENTS, Kind};
+use crate::{certificates, names};
 
 /// The account that a monitor logs in with, on every kind of server that has accounts.
 pub(crate) const MONITOR_USER: &str = "monitor";
@@ -49,10 +50,16 @@ impl Secrets {
                 secrets.write(&app_secret(component.name))?;
             }
         }
+        certificates::generate(&secrets, names::PAYMENT_CHANNEL)?;
         Ok(secrets)
     }
 
     fn write(&self, name: &str) -> Result<()> {
+        self.write_text(name, &random_hex()?)
+    }
+
+    /// A secret that is not made of chance.
+    pub(crate) fn write_text(&self, name: &str, text: &str) -> Result<()> {
         let path = self.dir.join(name);
         fs::remove_file(&path).ok();
         OpenOptions::new()
@@ -60,7 +67,7 @@ impl Secrets {
             .create_new(true)
             .mode(0o600)
             .open(&path)
-            .and_then(|mut file| file.write_all(random_hex()?.as_bytes()))
+            .and_then(|mut file| file.write_all(text.as_bytes()))
             .with_context(|| format!("cannot write the secret {}", path.display()))
     }
 

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::catalog::{Component, Dependency, Kind, Strength, TIERS};
+use crate::certificates::ROOT;
 use crate::deployment::Assigned;
+use crate::names::PAYMENT_CHANNEL;
 use crate::plan::{DEFAULT_BASE_PORT, Instance, Plan};
 use crate::servers::STATIC_MENU;
 
@@ -43,10 +45,23 @@ fn write_all(text: &mut String, plan: &Plan, assigned: &Assigned, secrets: &str)
             }
         }
     }
+    write_curve(text)?;
     // One line feed at the end, not two.
     text.truncate(text.trim_end().len());
     text.push('\n');
     Ok(())
+}
+
+/// Business: the last whole minute, counted by each shard from its own orders.
+fn write_curve(text: &mut String) -> std::fmt::Result {
+    writeln!(
+        text,
+        "curves:\n  orders:\n    title: {{ en: Orders a minute, zh: 每分钟订单 }}\n    unit: a minute\n    \
+         postgres:\n      component: order-db\n      query: >-\n        \
+         SELECT coalesce(sum(orders), 0)::bigint FROM order_counts\n        \
+         WHERE minute = date_trunc('minute', now()) - interval '1 minute'\n    \
+         compare: [yesterday, last_week]"
+    )
 }
 
 fn write_component(
@@ -132,12 +147,21 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
         Kind::Cdn => writeln!(
             text,
             "    probe:\n      nginx: {{ path: /stub_status }}\n      \
-             http: {{ path: {STATIC_MENU}, witness: off, slow: {{ yellow: 600ms, red: 1200ms }} }}"
+             http:\n        path: {STATIC_MENU}\n        witness: off\n        \
+             # An edge that keeps nothing does not say what it found in its cache.\n        \
+             expect: {{ status: 200, headers: {{ x-cache: . }} }}\n        \
+             slow: {{ yellow: 600ms, red: 1200ms }}"
         ),
         Kind::Line => writeln!(
             text,
             "    # Through the line to the OMS: what a store sees.\n    \
              probe: {{ http: {{ path: /health, witness: off, slow: {{ yellow: 500ms, red: 1s }} }} }}"
+        ),
+        Kind::Outside if component.speaks_tls() => writeln!(
+            text,
+            "    probe:\n      http:\n        path: /health/deep\n        \
+             tls: {{ server_name: {PAYMENT_CHANNEL}, ca: \"${{file:{secrets}/{ROOT}}}\" }}\n        \
+             slow: {{ yellow: 700ms, red: 1300ms }}"
         ),
         Kind::MiniApp
         | Kind::Service

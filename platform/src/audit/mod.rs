@@ -23,8 +23,41 @@ const LATE: Duration = Duration::from_secs(30);
 /// Of each kind, this many are shown.
 const SHOWN: usize = 5;
 
+/// What an audit came to, in numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) orders: usize,
+    pub(crate) lost: usize,
+    pub(crate) doubled: usize,
+    /// Until the last order that was on its way had arrived.
+    pub(crate) waited: Duration,
+}
+
+impl Outcome {
+    pub(crate) fn is_clean(self) -> bool {
+        self.lost == 0 && self.doubled == 0
+    }
+}
+
 /// Exit status 0 when nothing is lost and nothing doubled.
 pub(crate) async fn audit(dir: &Path, wait: Duration, as_json: bool) -> Result<u8> {
+    let (judgement, waited) = judge(dir, wait).await?;
+    if as_json {
+        say(serde_json::to_string_pretty(&to_json(&judgement, waited))?);
+    } else {
+        say(text(&judgement));
+    }
+    Ok(u8::from(!judgement.waiting.is_empty() || !judgement.doubled.is_empty()))
+}
+
+/// The same for whoever tells it in its own words.
+pub(crate) async fn follow(dir: &Path, wait: Duration) -> Result<Outcome> {
+    let (judgement, waited) = judge(dir, wait).await?;
+    let Judgement { orders, waiting, doubled, .. } = judgement;
+    Ok(Outcome { orders, lost: waiting.len(), doubled: doubled.len(), waited })
+}
+
+async fn judge(dir: &Path, wait: Duration) -> Result<(Judgement, Duration)> {
     let books = Books::new(Deployment::require(dir)?)?;
     let began = clock::now();
     let mut orders = None;
@@ -44,12 +77,7 @@ pub(crate) async fn audit(dir: &Path, wait: Duration, as_json: bool) -> Result<u
         }
         tokio::time::sleep(LOOK_EVERY).await;
     };
-    if as_json {
-        say(serde_json::to_string_pretty(&to_json(&judgement, clock::now() - began))?);
-    } else {
-        say(text(&judgement));
-    }
-    Ok(u8::from(!judgement.waiting.is_empty() || !judgement.doubled.is_empty()))
+    Ok((judgement, clock::now() - began))
 }
 
 fn text(judgement: &Judgement) -> String {

@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::absolute;
 use super::up::{OWNER_FILE, marks};
+use super::{absolute, disk};
 use crate::clock;
 use crate::deployment::{ACCEPTED, Deployment, DirLock};
 use crate::faults::BREAKS;
@@ -136,6 +136,7 @@ fn remove(dir: &Path) -> Result<()> {
     let data = &deployment.data;
     // The file in it says whose it is: a path alone is not enough to remove a tree.
     if fs::read_to_string(data.join(OWNER_FILE)).is_ok_and(|id| id == deployment.id) {
+        disk::unmount_below(data)?;
         fs::remove_dir_all(data).with_context(|| format!("cannot remove {}", data.display()))?;
     }
     let secrets = dir.join("secrets");

@@ -1,5 +1,6 @@
 //! The commands that start, show, mend and stop a deployment.
 
+mod disk;
 mod down;
 mod promote;
 mod repair;
@@ -13,12 +14,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::deployment::Deployment;
+use crate::names;
+
+pub(crate) use self::disk::{fill_disk, give_disk_back};
 pub(crate) use self::down::{down, down_when_gone};
 pub(crate) use self::promote::promote;
 pub(crate) use self::repair::{Change, mend, repair, replace};
-pub(crate) use self::scale::{limit, scale, switch};
+pub(crate) use self::scale::{configure, limit, scale, switch};
 pub(crate) use self::status::status;
 pub(crate) use self::up::{UpOptions, up};
+
+/// Names resolve again as they should.
+pub(crate) fn restore_names(dir: &Path) -> Result<()> {
+    let deployment = Deployment::require(dir)?;
+    names::write(&deployment, &deployment.plan()?)
+}
 
 /// An absolute path: what is written down must mean the same from everywhere.
 fn absolute(dir: &Path) -> Result<PathBuf> {

@@ -11,7 +11,7 @@ use crate::output::say;
 use crate::plan::Instance;
 use crate::ports;
 use crate::process::Life;
-use crate::roles::BAD_RELEASE;
+use crate::roles::Defect;
 use crate::{faults, servers};
 
 pub(crate) async fn repair(dir: &Path) -> Result<u8> {
@@ -70,7 +70,7 @@ pub(crate) async fn mend(dir: &Path, only: Option<&[String]>) -> Result<Vec<Stri
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Change {
     args: Vec<String>,
-    env: Vec<(&'static str, &'static str)>,
+    defect: Option<Defect>,
     /// It will not serve soon: nobody waits until it does.
     is_slow: bool,
 }
@@ -80,9 +80,9 @@ impl Change {
         Self::default()
     }
 
-    /// A release of ours with an error in it.
-    pub(crate) fn bad_release() -> Self {
-        Self { env: vec![(BAD_RELEASE, "1")], ..Self::default() }
+    /// Something is wrong with this process of ours.
+    pub(crate) fn with(defect: Defect) -> Self {
+        Self { defect: Some(defect), ..Self::default() }
     }
 
     /// More words on its command line, and patience.
@@ -103,7 +103,9 @@ pub(crate) async fn replace(dir: &Path, names: &[String], change: &Change) -> Re
         end_remains(&site.deployment.marks_of(name)).await?;
         let mut launch = servers::launch(&site, instance)?;
         launch.args.extend(change.args.iter().map(Into::into));
-        launch.env.extend(change.env.iter().map(|(name, value)| ((*name).to_owned(), value.into())));
+        launch
+            .env
+            .extend(change.defect.map(Defect::variable).map(|(name, value)| (name.to_owned(), value.into())));
         started.push(start_changed(&site, instance, &launch, !change.is_slow).await?);
     }
     enter(&mut running.state, &site, started);

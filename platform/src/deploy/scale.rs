@@ -47,6 +47,16 @@ pub(crate) fn limit(dir: &Path, rate: u32) -> Result<u8> {
     Ok(0)
 }
 
+/// The settings of one nginx as they should be.
+pub(crate) fn configure(dir: &Path, name: &str) -> Result<()> {
+    let running = Running::open(dir)?;
+    servers::configure_nginx(&running.site, running.site.plan.instance(name)?)?;
+    if let Some(found) = running.state.find(name) {
+        found.process().signal(Signal::SIGHUP);
+    }
+    Ok(())
+}
+
 /// Moves a service's traffic between its containers and its kept VM group.
 pub(crate) async fn switch(dir: &Path, name: &str, to_vm: bool) -> Result<u8> {
     let service = COMPONENTS.iter().find(|one| one.name == name && one.most().is_some());

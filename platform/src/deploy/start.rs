@@ -1,6 +1,7 @@
 //! Starting one instance: a detached process, and patience until it answers.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -76,6 +77,11 @@ fn spawn(site: &Site, name: &str, launch: &Launch) -> Result<Child> {
         .append(true)
         .open(&path)
         .with_context(|| format!("cannot open the log {}", path.display()))?;
+    if let Some(account) = site.account {
+        // Whoever looks after the logs has no more rights than the servers.
+        chown(&path, Some(account.uid), Some(account.gid))
+            .with_context(|| format!("cannot give away {}", path.display()))?;
+    }
     let mut command = Command::new(&launch.program);
     command
         .args(&launch.args)

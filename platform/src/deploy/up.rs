@@ -17,7 +17,6 @@ use super::{absolute, down};
 use crate::catalog::{Kind, Scale};
 use crate::clock;
 use crate::deployment::{Assigned, Deployment, DirLock, NAME, State, write_atomically};
-use crate::members;
 use crate::output::say;
 use crate::plan::Instance;
 use crate::ports::{BasePort, Block};
@@ -26,6 +25,7 @@ use crate::process::Marks;
 use crate::secrets::Secrets;
 use crate::servers::{self, Programs, Site};
 use crate::topology_file;
+use crate::{members, names};
 
 /// Names the deployment inside its data directory, so that `down` never removes anything else.
 pub(super) const OWNER_FILE: &str = ".ordering-platform";
@@ -126,6 +126,7 @@ async fn start_everything(dir: &Path, options: UpOptions) -> Result<()> {
     enter(&mut state, &site, servers);
 
     members::write(&site.deployment, &members::book(&site.deployment, &site.plan))?;
+    names::write(&site.deployment, &site.plan)?;
     let ours = [
         Kind::Outside,
         Kind::Service,

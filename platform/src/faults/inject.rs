@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::at_work::{herd, slow_down};
 use super::journal::Journal;
 use super::list::{Breakage, Fault};
 use super::servers::{As, Session, connect_redis, rabbit};
@@ -17,15 +18,13 @@ use crate::catalog::Kind;
 use crate::clock;
 use crate::deploy::{self, Change};
 use crate::deployment::{Deployment, Running, State};
+use crate::names;
 use crate::plan::{Instance, Plan};
 use crate::process::{self, Life, Process};
-use crate::roles::poison;
+use crate::roles::{Defect, poison};
 use crate::secrets::APP_USER;
-use crate::servers::{DEAD, MEMORY_LIMIT, table_of};
+use crate::servers::{DEAD, DISK_LIMIT, MEMORY_LIMIT, table_of};
 
-/// The share of time that a slowed server gets. A service's budget for one question is 250 ms: some fail.
-const SLOW_STOPPED: Duration = Duration::from_millis(300);
-const SLOW_RUNNING: Duration = Duration::from_millis(25);
 /// Nobody knows this one.
 const OTHER_PASSWORD: &str = "nobody-knows-this-one";
 /// The caller that takes all connections for itself.
@@ -40,8 +39,13 @@ const LOADED: u32 = 120_000;
 const LOAD_PAUSE: &str = "1000";
 /// Messages that are no orders.
 const POISON: usize = 3;
+/// A clock that is wrong by this much signs nothing that anybody takes.
+const AHEAD: u32 = 3600;
+const MORE_THAN_ANY_DISK: &str = "900000GB";
+/// From the base port to where nothing listens.
+const NOBODYS_PORT: u16 = 99;
 
-pub(super) struct Injected {
+pub(crate) struct Injected {
     dir: PathBuf,
     journal: Journal,
     /// Sessions that hold something for as long as they live.
@@ -77,9 +81,17 @@ impl Injected {
             }
             targets.push((running, process::family(running.pid)));
         }
-        if fault.breakage == Breakage::BadRelease {
+        let defect = match fault.breakage {
+            Breakage::BadRelease => Some(Defect::BadRelease),
+            Breakage::Errors(_) => Some(Defect::Errors),
+            Breakage::Cut(_, component) => Some(Defect::Cut(component)),
+            Breakage::Clock(_) => Some(Defect::ClockAhead(AHEAD)),
+            Breakage::ExpiredCertificate(_) => Some(Defect::ExpiredCertificate),
+            _ => None,
+        };
+        if let Some(defect) = defect {
             self.journal.note(Undo::Restart(names.clone()))?;
-            deploy::replace(&self.dir, &names, &Change::bad_release()).await?;
+            deploy::replace(&self.dir, &names, &Change::with(defect)).await?;
         }
         if let Breakage::Kill(_) | Breakage::LoseHost(_) | Breakage::LoseZone(_) = fault.breakage {
             self.journal.note(Undo::Start(names.clone()))?;
@@ -111,7 +123,11 @@ impl Injected {
     ) -> Result<()> {
         let instance = plan.instance(&running.name)?;
         match breakage {
-            Breakage::BadRelease => Ok(()),
+            Breakage::BadRelease
+            | Breakage::Errors(_)
+            | Breakage::Cut(..)
+            | Breakage::ExpiredCertificate(_)
+            | Breakage::Clock(_) => Ok(()),
             Breakage::Kill(_) | Breakage::LoseHost(_) | Breakage::LoseZone(_) => await_death(processes).await,
             Breakage::Stop(_) => {
                 self.journal.note(Undo::Continue(processes.to_vec()))?;
@@ -170,6 +186,41 @@ impl Injected {
                 // Open channels would go on as if nothing had happened.
                 rabbit(&self.dir, &instance.name, &words("close_all_connections rotated")).await
             }
+            Breakage::NameGone(_) => {
+                self.journal.note(Undo::Names)?;
+                names::forget(deployment)
+            }
+            Breakage::DiskAlarm(_) => {
+                let words = |limit: &str| vec!["set_disk_free_limit".to_owned(), limit.to_owned()];
+                self.rabbit(instance, words(MORE_THAN_ANY_DISK), words(DISK_LIMIT)).await
+            }
+            Breakage::DiskFull(_) => {
+                self.journal.note(Undo::FullDisk(instance.name.clone()))?;
+                deploy::fill_disk(&self.dir, &instance.name).await
+            }
+            Breakage::WrongUpstream(_) => {
+                let wrong = format!(":{} max_fails", plan.base_port + NOBODYS_PORT);
+                let right = plan.of("miniapp-server").next().context("no mini-program server")?;
+                self.misconfigure(
+                    deployment,
+                    running,
+                    &format!(":{} max_fails", right.address.port()),
+                    &wrong,
+                )
+            }
+            Breakage::NoCache(_) => {
+                self.misconfigure(deployment, running, "proxy_cache menu;", "proxy_cache off;")
+            }
+            Breakage::Herd { cache, .. } => {
+                self.journal.note(Undo::Continue(processes.to_vec()))?;
+                let mut redis = connect_redis(deployment, plan.instance(cache)?.address, None).await?;
+                redis::cmd("FLUSHALL").exec_async(&mut redis).await?;
+                signal_all(processes, Signal::SIGSTOP)?;
+                let stop = CancellationToken::new();
+                let task = herd(self.dir.clone(), processes.to_vec(), stop.clone());
+                self.at_work.push((tokio::spawn(task), stop));
+                Ok(())
+            }
             Breakage::Poison(_) => {
                 let undo = ["purge_queue", DEAD].map(str::to_owned).into();
                 self.journal.note(Undo::Rabbit { instance: instance.name.clone(), words: undo })?;
@@ -197,6 +248,26 @@ impl Injected {
     async fn rabbit(&mut self, instance: &Instance, on: Vec<String>, off: Vec<String>) -> Result<()> {
         self.journal.note(Undo::Rabbit { instance: instance.name.clone(), words: off })?;
         rabbit(&self.dir, &instance.name, &on).await
+    }
+
+    /// A wrong word in the settings of an nginx, which takes them at once.
+    fn misconfigure(
+        &mut self,
+        deployment: &Deployment,
+        running: &Running,
+        right: &str,
+        wrong: &str,
+    ) -> Result<()> {
+        self.journal.note(Undo::Configure(running.name.clone()))?;
+        let path = deployment.home(&running.name).join("nginx.conf");
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if !text.contains(right) {
+            bail!("`{right}` is not in {}", path.display());
+        }
+        std::fs::write(&path, text.replace(right, wrong))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        running.process().try_signal(Signal::SIGHUP)
     }
 
     async fn fill(&mut self, deployment: &Deployment, instance: &Instance) -> Result<()> {
@@ -289,7 +360,7 @@ impl Injected {
     }
 
     /// The last step first. All of them are tried, whatever fails on the way.
-    pub(super) async fn undo(&mut self) -> Result<()> {
+    pub(crate) async fn undo(&mut self) -> Result<()> {
         for (task, stop) in self.at_work.drain(..) {
             stop.cancel();
             task.await.context("a task failed")?;
@@ -339,18 +410,4 @@ async fn await_death(processes: &[Process]) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
-}
-
-async fn slow_down(processes: Vec<Process>, stop: CancellationToken) {
-    loop {
-        for (signal, time) in [(Signal::SIGSTOP, SLOW_STOPPED), (Signal::SIGCONT, SLOW_RUNNING)] {
-            for process in &processes {
-                process.signal(signal);
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(time) => {}
-            }
-        }
-    }
 }

@@ -4,7 +4,7 @@ use crate::plan::{Instance, NEXT_RELEASE, Plan};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Breakage {
-    /// SIGKILL to every process of these instances.
+    /// SIGKILL to every process of these instances; a component's name stands for all of its instances.
     Kill(&'static [&'static str]),
     /// SIGSTOP: they hold their connections and answer nobody.
     Stop(&'static [&'static str]),
@@ -36,6 +36,26 @@ pub(super) enum Breakage {
     Poison(&'static str),
     /// The instances of the next release get a build with an error in it.
     BadRelease,
+    /// It answers, and every answer is an error.
+    Errors(&'static str),
+    /// The first, an instance or a whole component, cannot reach the second.
+    Cut(&'static str, &'static str),
+    /// Its clock is ahead.
+    Clock(&'static str),
+    /// The broker's disk is below its limit, and it takes no messages.
+    DiskAlarm(&'static str),
+    /// The disk that a Redis writes its changes to is full.
+    DiskFull(&'static str),
+    /// The nginx was given the wrong port of the servers behind it.
+    WrongUpstream(&'static str),
+    /// The edges keep nothing: every picture is asked for at the servers.
+    NoCache(&'static str),
+    /// Its certificate has expired.
+    ExpiredCertificate(&'static str),
+    /// Its name cannot be resolved any more.
+    NameGone(&'static str),
+    /// A database hangs for some seconds with its cache emptied; everybody comes back at once when it is well.
+    Herd { database: &'static str, cache: &'static str },
 }
 
 impl Breakage {
@@ -56,6 +76,16 @@ impl Breakage {
             Self::NoConsumer(_) => "reading forbidden",
             Self::Poison(_) => "sent unreadable messages",
             Self::BadRelease => "replaced by a bad release",
+            Self::Errors(_) => "answering errors",
+            Self::Cut(..) => "cut off",
+            Self::Clock(_) => "given a clock that is ahead",
+            Self::DiskAlarm(_) => "below its disk limit",
+            Self::DiskFull(_) => "given a full disk",
+            Self::WrongUpstream(_) => "misconfigured",
+            Self::NoCache(_) => "told to keep nothing",
+            Self::ExpiredCertificate(_) => "given an expired certificate",
+            Self::NameGone(_) => "without a name",
+            Self::Herd { .. } => "hung, then overrun",
         }
     }
 
@@ -64,7 +94,16 @@ impl Breakage {
             plan.instances.iter().filter(|one| wanted(one)).map(|one| one.name.clone()).collect()
         };
         match self {
-            Self::Kill(all) | Self::Stop(all) => all.iter().map(|name| (*name).to_owned()).collect(),
+            Self::Kill(all) | Self::Stop(all) => {
+                those(&|one| all.iter().any(|name| one.name == *name || one.component.name == *name))
+            }
+            Self::Errors(name)
+            | Self::Cut(name, _)
+            | Self::Clock(name)
+            | Self::ExpiredCertificate(name)
+            | Self::NameGone(name)
+            | Self::WrongUpstream(name)
+            | Self::NoCache(name) => those(&|one| one.name == *name || one.component.name == *name),
             Self::LoseHost(host) => those(&|one| one.host() == *host),
             Self::LoseZone(zone) => those(&|one| one.zone() == *zone),
             Self::BadRelease => those(&|one| one.version() == Some(NEXT_RELEASE)),
@@ -78,7 +117,10 @@ impl Breakage {
             | Self::Lag(one)
             | Self::MemoryAlarm(one)
             | Self::NoConsumer(one)
-            | Self::Poison(one) => vec![(*one).to_owned()],
+            | Self::Poison(one)
+            | Self::DiskAlarm(one)
+            | Self::DiskFull(one)
+            | Self::Herd { database: one, .. } => vec![(*one).to_owned()],
         }
     }
 }
@@ -99,8 +141,9 @@ macro_rules! faults {
 }
 
 use Breakage::{
-    BadRelease, Fill, Kill, Lag, Loading, Lock, LoseHost, LoseZone, MemoryAlarm, NoConsumer, Password,
-    Poison, ReadOnly, Slots, Slow, Stop,
+    BadRelease, Clock, Cut, DiskAlarm, DiskFull, Errors, ExpiredCertificate, Fill, Herd, Kill, Lag, Loading,
+    Lock, LoseHost, LoseZone, MemoryAlarm, NameGone, NoCache, NoConsumer, Password, Poison, ReadOnly, Slots,
+    Slow, Stop, WrongUpstream,
 };
 
 #[rustfmt::skip]
@@ -124,6 +167,8 @@ pub(super) const FAULTS: &[Fault] = faults! {
         Slow("product-db-1"), ["product-db-1", "product-db"];
     "lock-member-table", "one session holds the members' table: everybody else waits for it",
         Lock("member-db-1"), ["member-db-1", "member-db", "member-service -> member-db"];
+    "herd-product-db", "the products' database hangs for some seconds with an empty cache before it; then everybody comes back at once",
+        Herd { database: "product-db-1", cache: "product-redis-1" }, ["product-db-1", "product-db"];
     "lock-payment-table", "one session holds the payments' table: nobody can pay",
         Lock("payment-db-1"), ["payment-db-1", "payment-db"];
     "slots-payment-db", "one caller holds every connection of the payment database",
@@ -168,6 +213,8 @@ pub(super) const FAULTS: &[Fault] = faults! {
         Password("store-redis-1"), ["store-service -> store-redis", "store-redis-1", "store-redis"];
     "kill-oms-redis", "the OMS's list of new orders is gone until Redis is back: the stores see none",
         Kill(&["oms-redis-1"]), ["oms-redis-1", "oms-redis"];
+    "disk-full-oms-redis", "the disk of the OMS's Redis is full, it takes no writes: orders wait on the queue",
+        DiskFull("oms-redis-1"), ["oms-redis-1", "oms-redis"];
     "full-oms-redis", "the OMS's Redis takes no more: orders wait on the queue",
         Fill("oms-redis-1"), ["oms-redis-1", "oms-redis"];
     // The queue and the OMS.
@@ -179,15 +226,17 @@ pub(super) const FAULTS: &[Fault] = faults! {
         MemoryAlarm("order-mq-1"), ["order-mq-1", "order-mq", "order-service -> order-mq"];
     "no-consumer-order-mq", "the OMS may not read its queue any more: orders pile up there",
         NoConsumer("order-mq-1"), ["oms -> order-mq", "order-mq-1", "order-mq"];
+    "disk-alarm-order-mq", "RabbitMQ's disk is below its limit and it lets nobody publish",
+        DiskAlarm("order-mq-1"), ["order-mq-1", "order-mq", "order-service -> order-mq"];
     "poison-order-mq", "messages that are no orders come to the queue: they end in the dead-letter queue",
         Poison("order-mq-1"), ["order-mq-1", "order-mq"];
-    "kill-oms", "both OMS instances are killed: orders wait on the queue, the stores see none",
-        Kill(&["oms-1", "oms-2"]), ["oms"];
+    "kill-oms", "every OMS instance is killed: orders wait on the queue, the stores see none",
+        Kill(&["oms"]), ["oms"];
     "stop-one-oms", "one of two OMS instances hangs: the other does the work",
         Stop(&["oms-2"]), ["oms-2"];
     // Push and the stores.
     "kill-push-centre", "nobody is told of anything at once: the stores ask once a minute",
-        Kill(&["push-centre-1", "push-centre-2"]), ["push-centre"];
+        Kill(&["push-centre"]), ["push-centre"];
     "stop-one-push-centre", "one of two push centres hangs: its stores find out and go to the other",
         Stop(&["push-centre-1"]), ["push-centre-1"];
     "cut-telecom-line", "the telecom line carries nothing any more: the stores move to the mobile line",
@@ -195,7 +244,7 @@ pub(super) const FAULTS: &[Fault] = faults! {
     "slow-telecom-line", "the telecom line carries hardly anything",
         Slow("telecom"), ["telecom"];
     "cut-both-lines", "neither line carries anything: no store hears of an order",
-        Stop(&["telecom", "mobile"]), ["pos-line"];
+        Stop(&["pos-line"]), ["pos-line"];
     "kill-pos-proxy", "the stores' front proxy is killed: no store hears of an order",
         Kill(&["pos-proxy-1"]), ["pos-proxy-1", "pos-proxy"];
     // What customers meet.
@@ -209,21 +258,44 @@ pub(super) const FAULTS: &[Fault] = faults! {
         Kill(&["gateway-1"]), ["gateway-1"];
     "stop-gateway", "one of two gateways hangs",
         Stop(&["gateway-2"]), ["gateway-2"];
+    "misconfigured-gateway", "one of two gateways was given the wrong port of the servers: it answers everybody with an error",
+        WrongUpstream("gateway-2"), ["gateway-2", "gateway-2 -> miniapp-server", "gateway -> miniapp-server"];
+    "cold-cdn", "the edges keep nothing any more: every picture is asked for at the servers",
+        NoCache("cdn"), ["cdn"];
     "kill-cdn", "one of two edge caches is killed: pictures come from the other",
         Kill(&["cdn-1"]), ["cdn-1"];
     "kill-store-service", "every instance of the store service is killed: no home page and no order",
-        Kill(&["store-service-1", "store-service-2"]), ["store-service"];
-    "stop-order-service", "both instances of the order service hang: nobody can order",
-        Stop(&["order-service-1", "order-service-2"]), ["order-service"];
+        Kill(&["store-service"]), ["store-service"];
+    "stop-order-service", "every instance of the order service hangs: nobody can order",
+        Stop(&["order-service"]), ["order-service"];
     "kill-one-product-service", "one of two instances of the product service is killed: the other does the work",
         Kill(&["product-service-2"]), ["product-service-2"];
     "stop-coupon-service", "the coupon service hangs: the page comes without coupons",
-        Stop(&["coupon-service-1", "coupon-service-2"]), ["coupon-service"];
+        Stop(&["coupon-service"]), ["coupon-service"];
     // Others' services.
     "kill-payment-channel", "the payment channel, a service of others, is gone: orders stand and are not paid",
         Kill(&["payment-channel-1"]), ["payment-channel-1", "payment-channel"];
     "stop-wechat", "WeChat hangs: messages wait, nothing else does",
         Stop(&["wechat-1"]), ["wechat-1", "wechat"];
+    "clock-payment-service", "the clock of one of two payment services is an hour ahead: the payment channel refuses what it signs",
+        Clock("payment-service-2"), ["payment-service-2", "payment-service-2 -> payment-channel"];
+    "errors-payment-channel", "the payment channel answers every charge with an error: orders stand and are not paid",
+        Errors("payment-channel"), ["payment-channel-1", "payment-channel"];
+    "expired-certificate-payment-channel", "the certificate of the payment channel has expired: nobody can pay",
+        ExpiredCertificate("payment-channel"), ["payment-channel-1", "payment-channel"];
+    "name-gone-payment-channel", "the name of the payment channel cannot be resolved any more, the channel is well: nobody can pay",
+        NameGone("payment-channel"), ["payment-service -> payment-channel"];
+    "errors-wechat", "WeChat answers every message with an error: messages are given up, nothing else is",
+        Errors("wechat"), ["wechat-1", "wechat"];
+    // Ways between two that are well.
+    "cut-payment-channel", "the payment service cannot reach the payment channel, which is well: nobody can pay",
+        Cut("payment-service", "payment-channel"), ["payment-service -> payment-channel"];
+    "cut-coupon-service", "the mini-program servers cannot reach the coupon service, which is well: pages come without coupons",
+        Cut("miniapp-server", "coupon-service"), ["miniapp-server -> coupon-service"];
+    "cut-order-mq", "the order service cannot reach RabbitMQ, which is well: orders wait in the outbox",
+        Cut("order-service", "order-mq"), ["order-service -> order-mq"];
+    "cut-one-member-service", "one of two instances of the member service cannot reach its database",
+        Cut("member-service-2", "member-db"), ["member-service-2 -> member-db", "member-service -> member-db", "member-service-2"];
     // Machines and zones.
     "lose-host", "the machine with one instance of each service is lost: the others do the work",
         LoseHost("services-b1"), ["host=services-b1"];

@@ -1,5 +1,6 @@
 //! `break`: one real fault, for a time. It is undone at the end, and by Ctrl-C.
 
+mod at_work;
 mod inject;
 mod journal;
 mod list;
@@ -13,7 +14,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use self::inject::Injected;
+pub(crate) use self::inject::Injected;
 pub(crate) use self::journal::BREAKS;
 use self::journal::Journal;
 use self::list::{FAULTS, Fault};
@@ -45,22 +46,31 @@ fn describe(fault: &Fault, plan: &Plan) -> Value {
     })
 }
 
-pub(crate) async fn inject(dir: &Path, name: &str, length: Duration, as_json: bool) -> Result<u8> {
-    let fault = FAULTS.iter().find(|fault| fault.name == name).with_context(|| {
+fn find(name: &str) -> Result<&'static Fault> {
+    FAULTS.iter().find(|fault| fault.name == name).with_context(|| {
         let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
         format!("no fault is called {name}; there are {}", names.join(", "))
-    })?;
-    let dir = std::path::absolute(dir)?;
+    })
+}
+
+/// Breaks it. Whoever does undoes it, too.
+pub(crate) async fn begin(dir: &Path, name: &str) -> Result<Injected> {
+    let (fault, dir) = (find(name)?, std::path::absolute(dir)?);
     let deployment = Deployment::require(&dir)?;
-    let stop = CancellationToken::new();
-    cancel_on_signal(&stop)?;
     let mut injected = Injected::new(&dir, name)?;
     if let Err(error) = injected.inject(&deployment, fault).await {
         injected.undo().await.context("and undoing what was broken failed, too")?;
         return Err(error);
     }
+    Ok(injected)
+}
+
+pub(crate) async fn inject(dir: &Path, name: &str, length: Duration, as_json: bool) -> Result<u8> {
+    let stop = CancellationToken::new();
+    cancel_on_signal(&stop)?;
+    let mut injected = begin(dir, name).await?;
     let began = clock::now();
-    tell(fault, &deployment.plan()?, &injected.broken, length, as_json);
+    tell(find(name)?, &Deployment::require(dir)?.plan()?, &injected.broken, length, as_json);
     tokio::select! {
         () = stop.cancelled() => {}
         () = tokio::time::sleep(length) => {}

@@ -40,6 +40,12 @@ pub(super) enum Undo {
         words: Vec<String>,
     },
     RemoveFile(std::path::PathBuf),
+    /// Names were taken away.
+    Names,
+    /// The settings of this nginx are wrong.
+    Configure(String),
+    /// The disk of this Redis is full.
+    FullDisk(String),
 }
 
 impl Undo {
@@ -58,6 +64,9 @@ impl Undo {
                 servers::redis(dir, instance, password.as_deref(), commands).await
             }
             Self::Rabbit { instance, words } => servers::rabbit(dir, instance, words).await,
+            Self::Names => deploy::restore_names(dir),
+            Self::Configure(name) => again(async || deploy::configure(dir, name)).await,
+            Self::FullDisk(name) => again(async || deploy::give_disk_back(dir, name).await).await,
             Self::RemoveFile(path) => match std::fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("{error}"),
                 _ => Ok(()),
@@ -67,14 +76,20 @@ impl Undo {
 }
 
 async fn start_again(dir: &Path, names: &[String], running: bool) -> Result<()> {
-    let deadline = clock::now() + PATIENCE;
-    loop {
-        let done = if running {
+    again(async || {
+        if running {
             deploy::replace(dir, names, &deploy::Change::none()).await
         } else {
             deploy::mend(dir, Some(names)).await.map(drop)
-        };
-        match done {
+        }
+    })
+    .await
+}
+
+async fn again(step: impl AsyncFn() -> Result<()>) -> Result<()> {
+    let deadline = clock::now() + PATIENCE;
+    loop {
+        match step().await {
             Ok(()) => return Ok(()),
             Err(error) if clock::now() > deadline => return Err(error),
             // Another command may be at work in the directory.

@@ -31,6 +31,15 @@ impl Histogram {
         self.max = self.max.max(latency);
     }
 
+    /// Those of another, too.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (bucket, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *bucket += more;
+        }
+        self.count += other.count;
+        self.max = self.max.max(other.max);
+    }
+
     pub(crate) fn max(&self) -> Duration {
         self.max
     }
@@ -64,6 +73,10 @@ mod tests {
             assert!((found / wanted - 1.0).abs() < 0.021, "{share} {found}");
         }
         assert_eq!(histogram.max(), Duration::from_secs(1));
+        let mut twice = histogram.clone();
+        twice.merge(&histogram);
+        assert_eq!(twice.quantile(0.9), histogram.quantile(0.9));
+        assert_eq!(twice.count, 2000);
         assert_eq!(Histogram::default().quantile(0.99), Duration::ZERO);
     }
 }

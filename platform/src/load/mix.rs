@@ -77,6 +77,15 @@ impl Mix {
         Self(STEPS.map(|other| u32::from(other == step)))
     }
 
+    /// All but this, in the same shares.
+    pub(crate) fn without(self, step: Step) -> Self {
+        let mut weights = self.0;
+        for (weight, _) in weights.iter_mut().zip(STEPS).filter(|(_, other)| *other == step) {
+            *weight = 0;
+        }
+        Self(weights)
+    }
+
     /// What the customer does who drew this number.
     pub(super) fn step(self, draw: u64) -> Step {
         let mut rest = draw % u64::from(self.0.iter().sum::<u32>());

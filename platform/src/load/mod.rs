@@ -74,21 +74,7 @@ pub(crate) async fn run(
     options: LoadOptions,
     stop: &CancellationToken,
 ) -> Result<(Tally, Duration)> {
-    let plan = Deployment::require(dir)?.plan()?;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .connect_timeout(CONNECT)
-        .timeout(PATIENCE)
-        .build()
-        .context("cannot make an HTTP client")?;
-    let load = Arc::new(Load {
-        client,
-        gateways: plan.addresses("gateway"),
-        edges: plan.addresses("cdn"),
-        accepted: Accepted::open(dir)?,
-        tally: Mutex::default(),
-        orders: Mutex::default(),
-    });
+    let load = Arc::new(Load::new(dir)?);
     let slots = Arc::new(Semaphore::new(UNDER_WAY));
     let began = clock::now();
     send_all(&load, options, began, &slots, stop).await;
@@ -98,6 +84,30 @@ pub(crate) async fn run(
     let _all = slots.acquire_many(all).await;
     let tally = load.tally().clone();
     Ok((tally, ran))
+}
+
+/// So many customers, each asking again as soon as it is answered: good answers a second.
+pub(crate) async fn most(dir: &Path, mix: Mix, connections: u32, length: Duration) -> Result<f64> {
+    let load = Arc::new(Load::new(dir)?);
+    let began = clock::now();
+    let all = (0..u64::from(connections)).map(|connection| {
+        let load = Arc::clone(&load);
+        tokio::spawn(async move {
+            let mut turn = 0;
+            while clock::now() - began < length {
+                let draw = scramble(connection << 32 | turn);
+                let (step, asked) = (mix.step(draw >> 32), clock::now());
+                let outcome = load.visit(step, draw).await;
+                load.tally().add(step, outcome, clock::now() - asked);
+                turn += 1;
+            }
+        })
+    });
+    for one in all.collect::<Vec<_>>() {
+        one.await.context("a customer's task failed")?;
+    }
+    let well = load.tally().well();
+    Ok(well as f64 / (clock::now() - began).as_secs_f64())
 }
 
 async fn send_all(
@@ -140,6 +150,24 @@ async fn send_all(
 }
 
 impl Load {
+    fn new(dir: &Path) -> Result<Self> {
+        let plan = Deployment::require(dir)?.plan()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .build()
+            .context("cannot make an HTTP client")?;
+        Ok(Self {
+            client,
+            gateways: plan.addresses("gateway"),
+            edges: plan.addresses("cdn"),
+            accepted: Accepted::open(dir)?,
+            tally: Mutex::default(),
+            orders: Mutex::default(),
+        })
+    }
+
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }

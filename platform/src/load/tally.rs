@@ -111,10 +111,64 @@ impl Tally {
         self.sum(|step| step.well)
     }
 
+    pub(crate) fn failed(&self) -> u64 {
+        self.sum(|step| step.failed)
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.sum(|step| step.refused)
+    }
+
+    pub(crate) fn shed(&self) -> u64 {
+        self.sum(|step| step.shed)
+    }
+
+    /// Whatever got an answer, or none in time.
+    pub(crate) fn sent(&self) -> u64 {
+        self.well() + self.failed() + self.refused()
+    }
+
+    /// Orders that customers were told are accepted.
+    pub(crate) fn orders(&self) -> u64 {
+        self.accepted
+    }
+
+    pub(crate) fn asked_again(&self) -> u64 {
+        self.again
+    }
+
+    /// Kinds of failure, and how many of each.
+    pub(crate) fn failures(&self) -> &BTreeMap<String, u64> {
+        &self.failures
+    }
+
     /// Of what was sent and not refused at the limit: how much was answered well?
-    fn availability(&self) -> f64 {
-        let (well, failed) = (self.sum(|step| step.well), self.sum(|step| step.failed));
-        if well + failed == 0 { 1.0 } else { well as f64 / (well + failed) as f64 }
+    pub(crate) fn availability(&self) -> f64 {
+        share(self.well(), self.failed())
+    }
+
+    /// The same for each step that was taken.
+    pub(crate) fn by_step(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let taken = STEPS.iter().zip(&self.steps).filter(|(_, tally)| tally.well + tally.failed > 0);
+        taken.map(|(step, tally)| (step.word(), share(tally.well, tally.failed)))
+    }
+
+    /// Of the good answers of all steps.
+    pub(crate) fn latency(&self) -> Histogram {
+        let mut all = Histogram::default();
+        for step in &self.steps {
+            all.merge(&step.latency);
+        }
+        all
+    }
+
+    pub(crate) fn slowest_failure(&self) -> Duration {
+        self.steps.iter().map(|step| step.failures.max()).max().unwrap_or_default()
+    }
+
+    /// How long refusals at the limit took.
+    pub(crate) fn refusals(&self) -> &Histogram {
+        &self.refusals
     }
 
     pub(super) fn progress(&self, ran: Duration, under_way: usize) -> String {
@@ -160,7 +214,7 @@ impl Tally {
 
     pub(super) fn table(&self, ran: Duration) -> String {
         let seconds = ran.as_secs_f64().max(0.001);
-        let sent = self.sum(|step| step.well + step.failed + step.refused);
+        let sent = self.sent();
         let mut text = format!(
             "{seconds:.0} s: {sent} requests sent ({:.1}/s), {:.3} % available; {} refused at the limit, {} shed by the client\n\
              {} orders accepted ({:.1}/s)\n\n",
@@ -209,6 +263,10 @@ impl Tally {
         text.truncate(text.trim_end().len());
         text
     }
+}
+
+fn share(well: u64, failed: u64) -> f64 {
+    if well + failed == 0 { 1.0 } else { well as f64 / (well + failed) as f64 }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::context::Context;
+use super::defect::Defect;
 use super::failure::Failure;
 use super::peers::Peers;
 use crate::catalog::Strength;
@@ -111,15 +112,6 @@ fn judge(strength: Strength, parts: usize, lost: usize) -> Status {
     }
 }
 
-/// In the environment of a process that is to be a release with an error in it.
-pub(crate) const BAD_RELEASE: &str = "ORDERING_PLATFORM_BAD_RELEASE";
-/// What such a one says of itself.
-pub(super) const BUG: &str = "internal error: the offer of the day has no price";
-
-pub(super) fn bad_release() -> bool {
-    std::env::var_os(BAD_RELEASE).is_some()
-}
-
 pub(crate) struct Health {
     service: String,
     instance: String,
@@ -130,9 +122,9 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(crate) fn new(service: &str, instance: &str, checks: Vec<Check>) -> Self {
-        let own_error = bad_release().then_some(BUG);
-        let (service, instance) = (service.to_owned(), instance.to_owned());
+    pub(crate) fn new(role: &Context, checks: Vec<Check>) -> Self {
+        let own_error = role.defect.and_then(Defect::own_error);
+        let (service, instance) = (role.component.name.to_owned(), role.instance.clone());
         Self { service, instance, checks, own_error, last: Mutex::new(None) }
     }
 

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::context::Context;
+use super::defect::Defect;
 use super::failure::Failure;
-use super::health::{BUG, Check, bad_release};
+use super::health::Check;
 use super::peers::Peers;
 use super::server::Role;
 use super::statics;
@@ -30,7 +31,8 @@ pub(super) struct Services {
     payment: Arc<Peers>,
     coupon: Arc<Peers>,
     notification: Arc<Peers>,
-    is_bad_release: bool,
+    /// What is wrong with this release.
+    bug: Option<&'static str>,
 }
 
 pub(crate) fn role(context: &Context) -> Result<Role> {
@@ -42,7 +44,7 @@ pub(crate) fn role(context: &Context) -> Result<Role> {
         payment: Peers::new(context, "payment-service")?,
         coupon: Peers::new(context, "coupon-service")?,
         notification: Peers::new(context, "notification-service")?,
-        is_bad_release: bad_release(),
+        bug: context.defect.filter(|defect| *defect == Defect::BadRelease).and_then(Defect::own_error),
     });
     let all = [
         ("store-service", &services.store),
@@ -84,8 +86,8 @@ async fn home(
     State(services): State<Arc<Services>>,
     Query(visit): Query<Visit>,
 ) -> Result<Json<Value>, Failure> {
-    if services.is_bad_release {
-        return Err(Failure::Bug(BUG));
+    if let Some(bug) = services.bug {
+        return Err(Failure::Bug(bug));
     }
     let (member_page, coupon_page) =
         (format!("/api/members/{}/now", visit.member), format!("/api/coupons?member={}", visit.member));

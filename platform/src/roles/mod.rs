@@ -7,6 +7,7 @@ mod cache;
 mod context;
 mod coupon;
 mod deadline;
+mod defect;
 mod failure;
 mod health;
 mod housekeeping;
@@ -26,23 +27,26 @@ mod reader;
 mod server;
 mod statics;
 mod store;
+mod tls;
 mod traffic;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::broker::poison;
 use self::context::Context;
-pub(crate) use self::health::BAD_RELEASE;
+pub(crate) use self::defect::Defect;
 pub(crate) use self::peers::{innermost, read_answer};
 pub(crate) use self::pos::takes;
 pub(crate) use self::push::{CHANNEL, frames};
 pub(crate) use self::server::cancel_on_signal;
 use crate::accepted::Accepted;
 use crate::catalog::{Kind, VM};
+use crate::clock;
 use crate::deployment::Deployment;
 use crate::privileges;
 
@@ -52,6 +56,9 @@ pub(crate) fn run(dir: &Path, instance: &str) -> Result<u8> {
     let context = Context::load(dir, instance)?;
     start(async move |stop| {
         let name = context.component.name;
+        if let Some(Defect::ClockAhead(seconds)) = context.defect {
+            clock::jump(Duration::from_secs(seconds.into()));
+        }
         tokio::spawn(Arc::clone(&context.members).watch());
         let role = match context.component.kind {
             Kind::MiniApp => miniapp::role(&context)?,
@@ -82,8 +89,9 @@ pub(crate) fn run_traffic(dir: &Path) -> Result<u8> {
     let context = Context::load(dir, "gateway-1")?;
     let accepted = Accepted::open(dir)?;
     let deployment = Deployment::require(dir)?;
+    let logs = housekeeping::Logs::open(&deployment)?;
     start(async move |stop| {
-        tokio::spawn(housekeeping::run(deployment, context.plan.clone(), stop.clone()));
+        tokio::spawn(housekeeping::run(deployment, context.plan.clone(), logs, stop.clone()));
         traffic::run(&context, accepted, stop).await
     })
 }

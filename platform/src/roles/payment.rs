@@ -83,7 +83,13 @@ async fn pay(
         Err(failure) => return Err(failure),
     }
     let charge = json!({ "order": payment.order, "amount_fen": payment.amount_fen });
-    payments.channel.post_within::<Value>(CHARGE, "/api/charges", &charge).await?;
+    payments.channel.post_within::<Value>(CHARGE, "/api/charges", &charge).await.map_err(|failure| {
+        match failure {
+            // Refused is what this process asked for: another instance may ask better.
+            Failure::Refused(words) => Failure::unavailable("payment-channel", words),
+            other => other,
+        }
+    })?;
     let new = payments
         .db
         .within(async {

@@ -9,21 +9,23 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwap;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::breaker::Breaker;
-use super::context::Context as Role;
+use super::context::{Context as Role, nowhere};
 use super::deadline;
 use super::failure::Failure;
 use super::health::Ping;
 use super::metrics::Metrics;
+use crate::catalog::COMPONENTS;
 use crate::clock;
 use crate::load::scramble;
 use crate::members::{Book, Members};
+use crate::names::PAYMENT_CHANNEL;
 
 /// One attempt at a read. Two of them must fit into what the gateway waits.
 pub(crate) const READ: Duration = Duration::from_millis(300);
@@ -33,6 +35,9 @@ pub(crate) const WRITE: Duration = Duration::from_millis(550);
 const REST_MS: u64 = 3000;
 const AT_ONCE: usize = 128;
 const LARGEST_ANSWER: usize = 256 * 1024;
+
+/// When a request was sent by its sender's clock, in milliseconds since 1970: who is strict refuses what is old.
+pub(super) const SENT_AT: HeaderName = HeaderName::from_static("x-sent-at-ms");
 
 struct Peer {
     address: SocketAddrV4,
@@ -49,18 +54,19 @@ struct Group {
 
 impl Group {
     /// Who the book says. What was known of one that stays is kept.
-    fn read(component: &str, book: Arc<Book>, before: &[Arc<Peer>]) -> Self {
+    fn read(component: &str, book: Arc<Book>, before: &[Arc<Peer>], is_cut_off: bool) -> Self {
         let known: HashMap<SocketAddrV4, &Arc<Peer>> =
             before.iter().map(|peer| (peer.address, peer)).collect();
         let (name, addresses) = match book.get(component) {
             Some(group) => (group.name.clone(), group.addresses.clone()),
             None => (component.to_owned(), Vec::new()),
         };
+        let way = |address| if is_cut_off { nowhere(address) } else { address };
         let peer = |address| match known.get(&address) {
             Some(peer) => Arc::clone(peer),
             None => Arc::new(Peer { address, rest_until_ms: AtomicU64::new(0) }),
         };
-        Self { name, peers: addresses.into_iter().map(peer).collect(), book }
+        Self { name, peers: addresses.into_iter().map(way).map(peer).collect(), book }
     }
 }
 
@@ -73,6 +79,10 @@ pub(crate) struct Peers {
     slots: Semaphore,
     breaker: Breaker,
     metrics: Arc<Metrics>,
+    /// The way there is cut for this process.
+    is_cut_off: bool,
+    /// Called by this name over TLS, not by the addresses.
+    host: Option<&'static str>,
 }
 
 impl Peers {
@@ -80,10 +90,19 @@ impl Peers {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_millis(200))
-            .build()
-            .context("cannot make an HTTP client")?;
-        let group = Group::read(name, role.members.book(), &[]);
+            .connect_timeout(Duration::from_millis(200));
+        let is_named = COMPONENTS.iter().any(|component| component.name == name && component.speaks_tls());
+        let client = if is_named {
+            let root =
+                reqwest::Certificate::from_pem(role.root.as_bytes()).context("cannot read the root")?;
+            // A connection for each call: what became of the name or the certificate is seen at once.
+            client.tls_certs_only([root]).dns_resolver(role.resolver.clone()).pool_max_idle_per_host(0)
+        } else {
+            client
+        };
+        let client = client.build().context("cannot make an HTTP client")?;
+        let is_cut_off = role.is_cut_off(name);
+        let group = Group::read(name, role.members.book(), &[], is_cut_off);
         Ok(Arc::new(Self {
             component: name,
             members: Arc::clone(&role.members),
@@ -93,6 +112,8 @@ impl Peers {
             slots: Semaphore::new(AT_ONCE),
             breaker: Breaker::default(),
             metrics: Arc::clone(&role.metrics),
+            is_cut_off,
+            host: is_named.then_some(PAYMENT_CHANNEL),
         }))
     }
 
@@ -108,7 +129,7 @@ impl Peers {
         if Arc::ptr_eq(&group.book, &book) {
             return group;
         }
-        let group = Arc::new(Group::read(self.component, book, &group.peers));
+        let group = Arc::new(Group::read(self.component, book, &group.peers, self.is_cut_off));
         self.group.store(Arc::clone(&group));
         group
     }
@@ -247,10 +268,15 @@ impl Peers {
         body: Option<&Value>,
         left: Duration,
     ) -> reqwest::Result<(StatusCode, Vec<u8>)> {
+        let url = match self.host {
+            Some(host) => format!("https://{host}:{}{path}", peer.address.port()),
+            None => format!("http://{}{path}", peer.address),
+        };
         let mut request = self
             .client
-            .request(method.clone(), format!("http://{}{path}", peer.address))
-            .header(deadline::HEADER, deadline::write(left));
+            .request(method.clone(), url)
+            .header(deadline::HEADER, deadline::write(left))
+            .header(SENT_AT, clock::unix_ms());
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -20,6 +20,7 @@ use super::deadline;
 use super::failure::Failure;
 use super::health::{Check, Health};
 use super::metrics::Metrics;
+use super::tls::TlsListener;
 use crate::clock;
 
 /// After a stop is asked for, requests under way may still end.
@@ -35,7 +36,7 @@ pub(crate) struct Role {
 
 /// Answers until told to stop.
 pub(crate) async fn serve(context: &Context, role: Role, stop: CancellationToken) -> Result<()> {
-    let health = Arc::new(Health::new(context.component.name, &context.instance, role.checks));
+    let health = Arc::new(Health::new(context, role.checks));
     let metrics = Arc::clone(&context.metrics);
     let name = context.component.name;
     let gate = Gate { slots: Arc::new(Semaphore::new(UNDER_WAY)), metrics: Arc::clone(&context.metrics) };
@@ -47,6 +48,13 @@ pub(crate) async fn serve(context: &Context, role: Role, stop: CancellationToken
         .route("/health/deep", get(move || async move { health.deep().await }))
         .route("/metrics", get(move || async move { metrics.text() }))
         .layer(middleware::from_fn_with_state(Arc::clone(&context.metrics), measure));
+    if let Some(identity) = &context.identity {
+        let (listener, end) = (TlsListener::bind(context.address, identity).await?, stop.clone());
+        let serving = axum::serve(listener, app.clone());
+        tokio::spawn(
+            async move { serving.with_graceful_shutdown(async move { end.cancelled().await }).await },
+        );
+    }
     let listener = TcpListener::bind(context.health)
         .await
         .with_context(|| format!("cannot listen on {}", context.health))?;

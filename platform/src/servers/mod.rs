@@ -22,7 +22,7 @@ pub(crate) use self::mariadb::ADMIN as MYSQL_ADMIN;
 pub(crate) use self::nginx::{ACCESS_LOG, configure as configure_nginx};
 pub(crate) use self::postgres::ADMIN as POSTGRES_ADMIN;
 pub(crate) use self::programs::Programs;
-pub(crate) use self::rabbitmq::{DEAD, MEMORY_LIMIT, ORDERS, rabbitmqctl};
+pub(crate) use self::rabbitmq::{DEAD, DISK_LIMIT, MEMORY_LIMIT, ORDERS, rabbitmqctl};
 pub(crate) use self::schema::{key_of, table_of};
 use crate::catalog::Kind;
 use crate::deployment::Deployment;

@@ -1,5 +1,5 @@
 //! The two kinds of nginx. The gateway stands before the mini-program servers: a server that fails or stays
-//! silent is left out for ten seconds, and the request goes to another; what is above the site's limit is
+//! silent is left out for a while, and the request goes to another; what is above the site's limit is
 //! refused at once. The CDN keeps menu pictures and the static menu, so that they never reach the servers.
 
 use std::fmt::Write as _;
@@ -14,6 +14,10 @@ use crate::plan::Instance;
 
 /// One line a request, for machines. The upstream's figures are lists where a second server was asked.
 const LOG_FORMAT: &str = r#"log_format json escape=json '{"time":"$time_iso8601","node":"NODE","client":"$remote_addr","request_id":"$request_id","method":"$request_method","path":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status","upstream_connect_seconds":"$upstream_connect_time","upstream_seconds":"$upstream_response_time","cache":"$upstream_cache_status","limit":"$limit_req_status"}';"#;
+
+/// The same for a receiver elsewhere: short names, as there are many lines and each is a datagram.
+const SENT_FORMAT: &str = r#"log_format sent escape=json '{"t":"$msec","method":"$request_method","path":"$uri","status":"$status","bytes":"$bytes_sent","time":"$request_time","upstream":"$upstream_addr","upstream_status":"$upstream_status","upstream_time":"$upstream_response_time","host":"$server_addr:$server_port"}';"#;
+const SENT_TAG: &str = "topowatch";
 
 /// The name of the access log in an instance's own directory.
 pub(crate) const ACCESS_LOG: &str = "access.log";
@@ -36,7 +40,8 @@ fn around(site: &Site, instance: &Instance, home: &Path, body: &str) -> String {
     }
     let mut logs = format!("access_log {}/{ACCESS_LOG} json buffer=16k flush=1s;", home.display());
     if let Some(receiver) = &site.deployment.access_log_to {
-        write!(logs, "\n    access_log syslog:server={receiver},tag=nginx json;").ok();
+        write!(logs, "\n    {SENT_FORMAT}\n    access_log syslog:server={receiver},tag={SENT_TAG} sent;")
+            .ok();
     }
     let (home, format) = (home.display(), LOG_FORMAT.replace("NODE", &instance.name));
     format!(
@@ -56,17 +61,24 @@ http {{
     )
 }
 
-fn upstream(name: &str, addresses: &[SocketAddrV4]) -> String {
+/// Three failures within five seconds, and a server is left out for five. One would be too few: a busy moment
+/// makes one request late at each of them, and with all of them left out nobody is served.
+const PASSIVE: &str = "max_fails=3 fail_timeout=5s";
+/// Asked whatever happened before.
+const ALWAYS: &str = "max_fails=0";
+
+fn upstream(name: &str, addresses: &[SocketAddrV4], health: &str) -> String {
     let mut text = format!("    upstream {name} {{\n        zone {name} 256k;\n");
     for address in addresses {
-        writeln!(text, "        server {address} max_fails=1 fail_timeout=10s;").ok();
+        writeln!(text, "        server {address} {health};").ok();
     }
     text.push_str("        keepalive 32;\n    }\n");
     text
 }
 
 fn gateway(site: &Site, instance: &Instance) -> String {
-    let servers = upstream("miniapp", &site.plan.addresses("miniapp-server"));
+    let addresses = site.plan.addresses("miniapp-server");
+    let servers = upstream("miniapp", &addresses, PASSIVE) + &upstream("miniapp_any", &addresses, ALWAYS);
     let gateways = site.plan.of("gateway").count().max(1) as u32;
     let rate = (site.deployment.rate_limit / gateways).max(1);
     // A fifth of a second's worth may come at once: customers do not come evenly.
@@ -89,8 +101,9 @@ fn gateway(site: &Site, instance: &Instance) -> String {
         proxy_set_header X-Request-Id $request_id;
         proxy_set_header X-Deadline-Ms 650;
         proxy_connect_timeout 300ms;
-        proxy_send_timeout 700ms;
-        proxy_read_timeout 700ms;
+        # Later than any answer that a server which works is allowed, also on a busy machine.
+        proxy_send_timeout 1s;
+        proxy_read_timeout 1s;
         proxy_next_upstream error timeout;
         proxy_next_upstream_tries 2;
         location = /stub_status {{ stub_status; access_log off; allow 127.0.0.0/8; deny all; }}
@@ -110,9 +123,27 @@ fn gateway(site: &Site, instance: &Instance) -> String {
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Request-Id $request_id;
             proxy_set_header X-Deadline-Ms 1900;
-            proxy_read_timeout 2s;
+            proxy_read_timeout 2500ms;
             proxy_next_upstream error timeout non_idempotent;
+            error_page 429 @busy;
+            error_page 502 = @any_for_orders;
             proxy_pass http://miniapp;
+        }}
+        location @any_for_orders {{
+            proxy_set_header Connection \"\";
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Request-Id $request_id;
+            proxy_set_header X-Deadline-Ms 1900;
+            proxy_read_timeout 2500ms;
+            proxy_next_upstream error non_idempotent;
+            proxy_pass http://miniapp_any;
+        }}
+        # When every server is left out, or two broke off: any is better than none.
+        error_page 502 = @any;
+        location @any {{
+            proxy_next_upstream error non_idempotent;
+            proxy_pass http://miniapp_any;
         }}
         location = /api/coupons/claim {{
             proxy_next_upstream error timeout non_idempotent;
@@ -125,7 +156,7 @@ fn gateway(site: &Site, instance: &Instance) -> String {
 }
 
 fn cdn(site: &Site, instance: &Instance, home: &Path) -> String {
-    let gateways = upstream("gateway", &site.plan.addresses("gateway"));
+    let gateways = upstream("gateway", &site.plan.addresses("gateway"), PASSIVE);
     let (address, home) = (instance.address, home.display());
     format!(
         "{gateways}    proxy_cache_path {home}/cache levels=1:2 keys_zone=menu:1m max_size=64m inactive=10m use_temp_path=off;

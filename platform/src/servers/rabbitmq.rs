@@ -19,6 +19,9 @@ pub(crate) const DEAD: &str = "orders.dead";
 /// Above it, nobody may publish.
 pub(crate) const MEMORY_LIMIT: &str = "256MiB";
 
+/// The same when less of its disk is free.
+pub(crate) const DISK_LIMIT: &str = "64MB";
+
 /// One command of the broker's own tool.
 pub(crate) async fn rabbitmqctl(site: &Site, instance: &Instance, words: &[String]) -> Result<()> {
     let mut command = site.tool(&site.programs.rabbitmqctl);
@@ -51,7 +54,7 @@ pub(super) fn configure(site: &Site, instance: &Instance) -> Result<()> {
     site.write_file(&home.join("definitions.json"), &definitions.to_string())?;
     let config = format!(
         "loopback_users = none\nload_definitions = {}\nlog.console.level = warning\n\
-         vm_memory_high_watermark.absolute = {MEMORY_LIMIT}\ndisk_free_limit.absolute = 64MB\n",
+         vm_memory_high_watermark.absolute = {MEMORY_LIMIT}\ndisk_free_limit.absolute = {DISK_LIMIT}\n",
         home.join("definitions.json").display()
     );
     site.write_file(&home.join("rabbitmq.conf"), &config)?;

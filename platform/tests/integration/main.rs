@@ -23,14 +23,30 @@ use crate::support::{Platform, await_until, command, processes_of, read_json, ru
 // Starting everything is most of what a test costs: what does not disturb each other shares a platform.
 
 #[test]
-fn an_order_goes_all_the_way_and_down_leaves_nothing() {
+fn losses_are_named_and_mended_and_down_leaves_nothing() {
     let platform = Platform::up();
     the_monitoring_accounts_can_look_and_not_touch(&platform);
+    an_order_goes_all_the_way(&platform);
+    a_dead_database_is_named_up_to_the_gateway_and_repair_mends_it(&platform);
+    a_lost_shard_takes_its_quarter_and_no_more(&platform);
+    platform.repair();
+    await_until("every shard again", || {
+        platform.get("order-service-1", "/health/deep").filter(|(_, deep)| deep["status"] == "pass")
+    });
+    a_stopped_server_or_cache_takes_nothing_away_from_the_customer(&platform);
+    orders_wait_out_a_dead_broker(&platform);
+    // With one process of it stopped, too.
+    down_leaves_nothing(&platform);
+}
+
+fn an_order_goes_all_the_way(platform: &Platform) {
     let order = platform.order(3);
     let shown = platform.await_ready(order);
     assert_eq!((&shown["store"], &shown["paid"]), (&Value::from(3), &Value::from(true)));
     assert_eq!(shown["pickup_code"].as_str().unwrap().len(), 5);
+}
 
+fn down_leaves_nothing(platform: &Platform) {
     let deployment = platform.deployment();
     assert!(processes_of(&deployment).len() > 40);
     assert!(run(&["down"], platform.dir.path()).status.success());
@@ -40,14 +56,12 @@ fn an_order_goes_all_the_way_and_down_leaves_nothing() {
     assert!(run(&["down"], platform.dir.path()).status.success(), "down again is no error");
 }
 
-#[test]
-fn a_dead_database_is_named_up_to_the_gateway_and_repair_mends_it() {
-    let platform = Platform::up();
+fn a_dead_database_is_named_up_to_the_gateway_and_repair_mends_it(platform: &Platform) {
     platform.signal("member-db-1", Signal::SIGKILL);
 
-    let deep = await_until("the member service failing", || fails(&platform, "member-service-1"));
+    let deep = await_until("the member service failing", || fails(platform, "member-service-1"));
     assert_eq!(deep["checks"]["member-db"][0]["status"], "fail");
-    let deep = await_until("the mini-program server failing", || fails(&platform, "miniapp-server-1"));
+    let deep = await_until("the mini-program server failing", || fails(platform, "miniapp-server-1"));
     assert_eq!(deep["checks"]["member-service"][0]["status"], "fail");
     assert_eq!(deep["checks"]["store-service"][0]["status"], "pass");
     let output = deep["checks"]["member-service"][0]["output"].as_str().unwrap();
@@ -68,7 +82,6 @@ fn a_dead_database_is_named_up_to_the_gateway_and_repair_mends_it() {
             platform.get(instance, page).filter(|(status, _)| *status == 200)
         });
     }
-    a_lost_shard_takes_its_quarter_and_no_more(&platform);
 }
 
 fn the_monitoring_accounts_can_look_and_not_touch(platform: &Platform) {
@@ -106,9 +119,7 @@ fn fails(platform: &Platform, instance: &str) -> Option<Value> {
     (status == 503 && deep["status"] == "fail").then_some(deep)
 }
 
-#[test]
-fn a_stopped_server_or_cache_takes_nothing_away_from_the_customer() {
-    let platform = Platform::up();
+fn a_stopped_server_or_cache_takes_nothing_away_from_the_customer(platform: &Platform) {
     platform.signal("miniapp-server-2", Signal::SIGSTOP);
     platform.signal("product-redis-1", Signal::SIGSTOP);
     // More requests than servers: each gateway meets the stopped one.
@@ -123,7 +134,6 @@ fn a_stopped_server_or_cache_takes_nothing_away_from_the_customer() {
         (status == 200 && deep["status"] == "warn").then_some(deep)
     });
     assert_eq!(deep["checks"]["product-redis"][0]["status"], "fail");
-    orders_wait_out_a_dead_broker(&platform);
 }
 
 fn orders_wait_out_a_dead_broker(platform: &Platform) {

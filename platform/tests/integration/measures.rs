@@ -164,9 +164,32 @@ fn faults_of_killed_commands_are_undone(platform: &Platform) {
         (status == 503).then_some(())
     };
     let is_full = || platform.redis_refuses("product-redis-1").then_some(());
-    for (fault, broken) in
-        [("read-only-coupon-db", &is_read_only as &dyn Fn() -> Option<()>), ("full-product-redis", &is_full)]
-    {
+    // Asked of the OMS: the Redis itself is started anew for this.
+    let has_no_disk = || {
+        let (_, deep) = platform.get("oms-1", "/health/deep")?;
+        let said = deep["checks"]["oms-redis"][0]["output"].as_str().unwrap_or_default();
+        said.contains("No space left on device").then_some(())
+    };
+    // The channel itself is well: what fails is the certificate, or the way to its name.
+    let cannot_pay = |words: &str| {
+        let (status, deep) = platform.get("payment-service-1", "/health/deep")?;
+        let said = deep["checks"]["payment-channel"][0]["output"].as_str().unwrap_or_default();
+        (status == 503 && said.contains(words)).then_some(())
+    };
+    let has_expired = || cannot_pay("expired");
+    let has_no_name = || cannot_pay("cannot resolve payment-channel.example");
+    let is_misconfigured = || {
+        let (status, _) = platform.get("gateway-2", "/api/menu")?;
+        (status == 502).then_some(())
+    };
+    for (fault, broken) in [
+        ("read-only-coupon-db", &is_read_only as &dyn Fn() -> Option<()>),
+        ("full-product-redis", &is_full),
+        ("disk-full-oms-redis", &has_no_disk),
+        ("expired-certificate-payment-channel", &has_expired),
+        ("name-gone-payment-channel", &has_no_name),
+        ("misconfigured-gateway", &is_misconfigured),
+    ] {
         let mut breaking = command(&["break", fault, "--for", "10m"], platform.dir.path())
             .stdout(Stdio::null())
             .spawn()

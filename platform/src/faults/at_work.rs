@@ -1,0 +1,49 @@
+//! Faults that go on doing something for as long as they last.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio_util::sync::CancellationToken;
+
+use crate::load::{self, LoadOptions, Mix, Step};
+use crate::output::warn;
+use crate::process::Process;
+
+/// The share of time that a slowed server gets. A service's budget for one question is 250 ms: some fail.
+const SLOW_STOPPED: Duration = Duration::from_millis(300);
+const SLOW_RUNNING: Duration = Duration::from_millis(25);
+/// How long a herd waits, how many of it come a second, and how long at most.
+const HERD_WAITS: Duration = Duration::from_secs(8);
+const HERD: u32 = 400;
+const HERD_STAYS: Duration = Duration::from_mins(30);
+
+/// It hangs for a while; then all that waited come back at once and stay.
+pub(super) async fn herd(dir: PathBuf, processes: Vec<Process>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = tokio::time::sleep(HERD_WAITS) => {}
+    }
+    for process in &processes {
+        process.signal(Signal::SIGCONT);
+    }
+    let load = LoadOptions { rate: HERD, length: HERD_STAYS, mix: Mix::only(Step::Browse), json: true };
+    // What becomes of them is seen where they arrive.
+    if let Err(error) = load::run(&dir, load, &stop).await {
+        warn(format!("the herd did not come: {error:#}"));
+    }
+}
+
+pub(super) async fn slow_down(processes: Vec<Process>, stop: CancellationToken) {
+    loop {
+        for (signal, time) in [(Signal::SIGSTOP, SLOW_STOPPED), (Signal::SIGCONT, SLOW_RUNNING)] {
+            for process in &processes {
+                process.signal(signal);
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(time) => {}
+            }
+        }
+    }
+}

@@ -172,6 +172,34 @@ test('a page of another topology is loaded anew', async () => {
   }
 });
 
+test('the time line is dragged and the colours of then come', async () => {
+  const stage = await startStage('member-db');
+  try {
+    const { incidents } = await (await fetch(`${stage.url}/api/v1/incidents?state=open`)).json();
+    const opened = Math.floor(Date.parse(incidents[0].opened_at) / 1000);
+    const { page, wrong, close } = await openPage(browser, `${stage.url}/?lang=en&at=${opened + 30}&from=${opened - 60}&to=${opened + 60}`);
+    assert.equal(await mood(page), 'red');
+    const drag = (seconds) =>
+      page.locator('#moment').evaluate((range, value) => {
+        range.value = String(value);
+        range.dispatchEvent(new Event('input'));
+      }, seconds);
+    await drag(opened - 20);
+    await until('the green of then', async () => (await mood(page)) === 'green');
+    assert.equal(await page.locator('.card[data-state="root"]').count(), 0);
+    assert.match(page.url(), /at=20\d\d-/, 'the address is that moment');
+    await drag(opened + 10);
+    await until('the red of then', async () => (await mood(page)) === 'red');
+    await page.goto(`${stage.url}/incidents/${incidents[0].id}?lang=en`);
+    await page.getByText('the wall as it was').click();
+    await until('the wall of then', () => page.locator('#moment').count());
+    assert.deepEqual(wrong, []);
+    await close();
+  } finally {
+    await stage.stop();
+  }
+});
+
 /** Boards of the soak: a day has some hundred thousand; `SOAK=20000` is what docs/wall.md speaks of. */
 const SOAK = Number(process.env.SOAK ?? 3000);
 

@@ -81,6 +81,11 @@ async fn main() -> std::io::Result<()> {
         if state != "starting" {
             served.known_since = clock() - jiff::SignedDuration::from_hours(30);
         }
+        let boards = watch.clone();
+        served.past = Some(Arc::new(move |at| {
+            let board = boards.current();
+            Box::pin(async move { Some(Arc::new(fixture::then(&board, at))) })
+        }));
         served.curves = Some(Arc::new(|board| vec![fixture::curve(board)]));
         if has("--quick") {
             served.pace = Duration::from_millis(1);

@@ -41,6 +41,8 @@ pub(crate) struct Has {
     stage: Option<String>,
     /// The program's version that the page was made by.
     version: Option<String>,
+    /// A moment that is over: the whole of it is told.
+    at: Option<String>,
     /// The group whose wall it is.
     #[serde(default)]
     group: String,
@@ -110,6 +112,9 @@ pub(crate) async fn poll(
 ) -> Response {
     let lang = Prefs::of(&asked, &headers).lang;
     let which = has.which();
+    if let Some(at) = &has.at {
+        return then(&state, &which, lang, at).await;
+    }
     let (event, shown) = Shown::of(&state, &which, lang, &has).step(&state, &which, lang);
     let (sequence, newest) = shown.newest().unwrap_or_default();
     let tag = format!("\"{}-{sequence}\"", state.run());
@@ -122,6 +127,27 @@ pub(crate) async fn poll(
         _ if same => (StatusCode::NOT_MODIFIED, head).into_response(),
         _ => (head, axum::Json(json!({ "sequence": sequence }))).into_response(),
     }
+}
+
+/// Everything as it was at a moment, for a page that travels.
+async fn then(state: &WebState, which: &Which, lang: Lang, at: &str) -> Response {
+    let Some(at) = moment(at) else {
+        let detail = "`at` is no time: write one such as 2026-11-24T12:00:00Z";
+        return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+    };
+    let Some(snapshot) = state.then(which, lang, at).await else {
+        return Problem::not_found("nothing is known of that time").into_response();
+    };
+    let mut all = whole(&snapshot.view);
+    all.insert("now".to_owned(), json!(at.as_millisecond()));
+    all.insert("sequence".to_owned(), json!(snapshot.sequence));
+    axum::Json(all).into_response()
+}
+
+/// A moment as an address names it: RFC 3339, or whole seconds since 1970 as a slider gives them.
+pub(crate) fn moment(text: &str) -> Option<jiff::Timestamp> {
+    let seconds = text.parse::<i64>().ok();
+    text.parse().ok().or_else(|| jiff::Timestamp::from_second(seconds?).ok())
 }
 
 /// What the page has.

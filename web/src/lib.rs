@@ -23,5 +23,5 @@ mod state;
 mod view;
 
 pub use server::{router, serve};
-pub use state::{Curves, WebState};
+pub use state::{Curves, Past, PastBoard, WebState};
 pub use view::CurveData;

@@ -135,6 +135,14 @@ impl Prefs {
         Self { lang: asked_lang.unwrap_or_else(|| accepted(headers)), theme, kiosk, far, query }
     }
 
+    /// One of two words.
+    pub(crate) const fn pick<'a>(&self, en: &'a str, zh: &'a str) -> &'a str {
+        match self.lang {
+            Lang::En => en,
+            Lang::Zh => zh,
+        }
+    }
+
     /// The same address with another language or theme.
     pub(crate) fn turned(&self, name: &str, value: &str) -> String {
         let start = format!("{name}=");

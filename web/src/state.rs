@@ -1,6 +1,7 @@
 //! What every handler shares.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,11 @@ const KEPT_WALLS: usize = 128;
 /// A wall, and whether in Chinese.
 type Viewed = (Which, bool);
 
+/// What comes of asking for a board of the past.
+pub type PastBoard = Pin<Box<dyn Future<Output = Option<Arc<Board>>> + Send>>;
+/// The board as it was at a moment, in the topology of now; nothing when that is not known.
+pub type Past = Arc<dyn Fn(Timestamp) -> PastBoard + Send + Sync>;
+
 /// The business curves as of now.
 pub type Curves = Arc<dyn Fn(&Board) -> Vec<CurveData> + Send + Sync>;
 
@@ -60,6 +66,8 @@ pub struct WebState {
     pub known_since: Timestamp,
     /// Where the business curves come from.
     pub curves: Option<Curves>,
+    /// Where boards of the past come from; without it the pages know only the present.
+    pub past: Option<Past>,
     shared: Arc<Shared>,
 }
 
@@ -102,6 +110,7 @@ impl WebState {
             pace: Duration::from_millis(200),
             known_since: clock(),
             curves: None,
+            past: None,
             shared: Arc::new(shared),
         };
         // The first layout is worked out before anybody waits for a page.
@@ -157,6 +166,15 @@ impl WebState {
             views.pop_front();
         }
         Some(snapshot)
+    }
+
+    /// The wall `which` as it was at `at`; nothing when that is not known.
+    pub(crate) async fn then(&self, which: &Which, lang: Lang, at: Timestamp) -> Option<Snapshot> {
+        let board = (self.past.as_ref()?)(at).await?;
+        let stage = self.stage(&board, which)?;
+        let format = Format { lang, zone: self.zone.clone() };
+        let view = View::of(&board, &stage, None, at, &format);
+        Some(Snapshot { sequence: board.sequence, stage, view })
     }
 
     /// The view that a page with `sequence` has, if it is still kept.

@@ -284,3 +284,38 @@ async fn the_table_is_sorted_and_searched_by_the_server() {
     let (_, _, html) = get(&app, "/table?lang=en&q=%3Cscript%3E").await;
     assert!(rows(&html) == 0 && !html.contains("<script>"));
 }
+
+#[tokio::test]
+async fn the_wall_of_a_moment_that_is_over() {
+    let now = std::sync::Arc::new(board("member-db"));
+    let (_publisher, watch) = board_channel(Board::clone(&now));
+    let mut state = WebState::new(watch, clock);
+    state.zone = jiff::tz::TimeZone::UTC;
+    assert_eq!(
+        get(&web::router(state.clone(), CancellationToken::new()), "/?at=1").await.0,
+        404,
+        "no past here"
+    );
+    state.past = Some(std::sync::Arc::new(move |at| {
+        let then = fixture::then(&now, at);
+        Box::pin(async move { Some(std::sync::Arc::new(then)) })
+    }));
+    let app = web::router(state, CancellationToken::new());
+    let (status, _, html) = get(&app, "/?lang=en&at=2026-11-24T12:00:00Z").await;
+    assert_eq!(status, 200);
+    assert!(html.contains("All 27 components are healthy") && html.contains("/travel.js"), "{html}");
+    assert!(!html.contains("/wall.js") && !html.contains("http-equiv=\"refresh\""));
+    assert!(html.contains("type=\"range\"") && html.contains(">12:00:00</time>"));
+    let (_, _, html) = get(&app, "/?lang=en&at=2026-11-24T12:09:00Z").await;
+    assert!(html.contains("Member database is down") && html.contains("data-state=\"root\""));
+    let told = json(&app, "/api/v1/changes-since?lang=en&at=2026-11-24T12:00:00Z").await;
+    assert_eq!((&told["header"]["mood"], &told["sequence"]), (&"green".into(), &0.into()));
+    assert_eq!(told["cards"].as_object().unwrap().len(), 27);
+    assert_eq!(get(&app, "/api/v1/changes-since?at=soon").await.0, 400);
+    assert_eq!(get(&app, "/?at=soon").await.0, 404);
+    let (_, _, html) = get(&app, "/incidents/20261124-0407-1?lang=en").await;
+    assert!(
+        html.contains("the wall as it was") && html.contains("&#38;from=") || html.contains("&amp;from="),
+        "{html}"
+    );
+}

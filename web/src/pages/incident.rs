@@ -26,7 +26,10 @@ struct IncidentPage {
     suspects: Vec<SuspectRow>,
     affected: Vec<AffectedRow>,
     onsets: Vec<OnsetRow>,
-    timeline: Vec<(String, String)>,
+    /// Where the wall of then is, if the past is known; else empty.
+    wall_then: String,
+    /// When, the wall of then (or nothing), what.
+    timeline: Vec<(String, String, String)>,
 }
 
 struct SuspectRow {
@@ -76,10 +79,11 @@ pub(crate) async fn incident(
         return not_found(&prefs);
     };
     let format = Format { lang: prefs.lang, zone: state.zone.clone() };
-    render(StatusCode::OK, &page(&board, found, Head::of(&prefs), &format))
+    render(StatusCode::OK, &page(&board, found, Head::of(&prefs), state.past.is_some(), &format))
 }
 
-fn page(board: &Board, incident: &Incident, head: Head, format: &Format) -> IncidentPage {
+/// `past`: boards of the past can be asked for.
+fn page(board: &Board, incident: &Incident, head: Head, past: bool, format: &Format) -> IncidentPage {
     let lang = format.lang;
     let verdict = &incident.verdict;
     let end = incident.resolved_at.unwrap_or(board.at);
@@ -115,7 +119,17 @@ fn page(board: &Board, incident: &Incident, head: Head, format: &Format) -> Inci
             },
         }
     });
+    let then = |at: jiff::Timestamp| {
+        let join = if head.query.is_empty() { "?" } else { "&" };
+        let (from, to) = (incident.opened_at.as_second() - 60, end.as_second() + 60);
+        if past {
+            format!("/{}{join}at={}&from={from}&to={to}", head.query, at.as_second())
+        } else {
+            String::new()
+        }
+    };
     IncidentPage {
+        wall_then: then(incident.opened_at),
         id: incident.id.clone(),
         title: incident.title.get(lang).to_owned(),
         advice: incident.advice.get(lang).to_owned(),
@@ -129,7 +143,7 @@ fn page(board: &Board, incident: &Incident, head: Head, format: &Format) -> Inci
         timeline: incident
             .timeline
             .iter()
-            .map(|entry| (format.time(entry.at), entry.what.get(lang).to_owned()))
+            .map(|entry| (format.time(entry.at), then(entry.at), entry.what.get(lang).to_owned()))
             .collect(),
         head,
     }

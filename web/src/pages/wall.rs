@@ -1,16 +1,17 @@
 //! `GET /`: the wall.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use jiff::Timestamp;
+use serde::Deserialize;
 use topology::model::{ComponentId, Model};
 use topology::text::Lang;
 
 use super::{Head, not_found, render};
 use crate::WebState;
+use crate::events::moment;
 use crate::respond::{Asked, Prefs};
 use crate::scene::{Cell, Place, Which};
 use crate::stage::{DrawnWire, Stage};
@@ -24,7 +25,7 @@ struct Wall<'a> {
     head: Head,
     version: &'static str,
     script: String,
-    modules: [String; 4],
+    modules: Vec<String>,
     /// Loaded when they are asked for.
     search_script: String,
     help_script: String,
@@ -33,6 +34,7 @@ struct Wall<'a> {
     /// The group whose wall it is; empty for the whole.
     group: &'a str,
     stage: &'a str,
+    then: Option<Travel>,
     /// Where the skip link leads: to the first root cause, else to the topology.
     skip: String,
     orders: String,
@@ -81,13 +83,37 @@ struct WireOf<'a> {
     ends: (u32, u32),
 }
 
+/// A moment that is asked for, and the time around it that can be walked through.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Then {
+    at: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// The moment that is shown, for the page.
+struct Travel {
+    /// Seconds since 1970.
+    at: i64,
+    from: i64,
+    to: i64,
+    /// Day and time.
+    date: String,
+    /// The page's own address.
+    path: String,
+    /// A minute earlier and later.
+    earlier: String,
+    later: String,
+}
+
 /// `GET /`.
 pub(crate) async fn wall(
     State(state): State<WebState>,
     Query(asked): Query<Asked>,
+    Query(then): Query<Then>,
     headers: HeaderMap,
 ) -> Response {
-    show(&state, &Which::Whole, &Prefs::of(&asked, &headers))
+    show(&state, &Which::Whole, &then, &Prefs::of(&asked, &headers)).await
 }
 
 /// `GET /wall/{group}`.
@@ -95,19 +121,31 @@ pub(crate) async fn group(
     State(state): State<WebState>,
     Path(name): Path<String>,
     Query(asked): Query<Asked>,
+    Query(then): Query<Then>,
     headers: HeaderMap,
 ) -> Response {
-    show(&state, &Which::Group(name), &Prefs::of(&asked, &headers))
+    show(&state, &Which::Group(name), &then, &Prefs::of(&asked, &headers)).await
 }
 
-fn show(state: &WebState, which: &Which, prefs: &Prefs) -> Response {
+async fn show(state: &WebState, which: &Which, then: &Then, prefs: &Prefs) -> Response {
+    if let Some(at) = then.at.as_deref() {
+        let Some(at) = moment(at) else { return not_found(prefs) };
+        return match state.then(which, prefs.lang, at).await {
+            Some(snapshot) => {
+                let mut page = page(state, &snapshot, prefs);
+                page.travel_to(state, then, at, prefs);
+                render(StatusCode::OK, &page)
+            }
+            None => not_found(prefs),
+        };
+    }
     match state.snapshot(which, prefs.lang) {
         Some(snapshot) => render(StatusCode::OK, &page(state, &snapshot, prefs)),
         None => not_found(prefs),
     }
 }
 
-fn page<'a>(state: &'a WebState, snapshot: &'a Arc<Snapshot>, prefs: &Prefs) -> Wall<'a> {
+fn page<'a>(state: &'a WebState, snapshot: &'a Snapshot, prefs: &Prefs) -> Wall<'a> {
     let (stage, view) = (&*snapshot.stage, &snapshot.view);
     let now = (state.clock)();
     let format = Format { lang: prefs.lang, zone: state.zone.clone() };
@@ -127,13 +165,14 @@ fn page<'a>(state: &'a WebState, snapshot: &'a Arc<Snapshot>, prefs: &Prefs) -> 
     Wall {
         version: state.version,
         script: assets::url("wall.js"),
-        modules: ["stream.js", "apply.js", "clock.js", "keys.js"].map(assets::url),
+        modules: ["stream.js", "apply.js", "clock.js", "keys.js"].map(assets::url).to_vec(),
         search_script: assets::url("search.js"),
         help_script: assets::url("help.js"),
         kiosk: prefs.kiosk,
         far: prefs.far,
         group: stage.which.group(),
         stage: &stage.hash,
+        then: None,
         skip: match view.cards.iter().position(|card| card.state == "root") {
             Some(card) => format!("#c{card}"),
             None => "#topology".to_owned(),
@@ -250,7 +289,40 @@ fn instance_name(name: &str, component: &str, room: i32) -> String {
     }
 }
 
+/// What can be walked through when the address does not say: this much before and after the moment.
+const AROUND: i64 = 15 * 60;
+
 impl Wall<'_> {
+    /// Makes it a page of the past: no stream, a time line instead.
+    fn travel_to(&mut self, state: &WebState, then: &Then, at: Timestamp, prefs: &Prefs) {
+        let now = (state.clock)().as_second();
+        let seconds = at.as_second();
+        let bound = |text: &Option<String>, or: i64| {
+            text.as_deref().and_then(moment).map_or(or, Timestamp::as_second).min(now)
+        };
+        let (from, to) = (bound(&then.from, seconds - AROUND), bound(&then.to, seconds + AROUND));
+        let path = match self.group {
+            "" => "/".to_owned(),
+            group => format!("/wall/{}", encoded(group)),
+        };
+        let join = if prefs.query.is_empty() { "?" } else { "&" };
+        let link = |seconds: i64| format!("{path}{}{join}at={seconds}&from={from}&to={to}", prefs.query);
+        let zoned = at.to_zoned_datetime(state.zone.clone());
+        self.script = assets::url("travel.js");
+        self.modules.retain(|module| !module.ends_with("stream.js"));
+        self.time = zoned.strftime("%H:%M:%S").to_string();
+        self.age = String::from(prefs.pick("as it was then", "当时的状态"));
+        self.then = Some(Travel {
+            at: seconds,
+            from: from.min(seconds),
+            to: to.max(seconds),
+            date: zoned.strftime("%Y-%m-%d").to_string(),
+            earlier: link(seconds - 60),
+            later: link((seconds + 60).min(now)),
+            path,
+        });
+    }
+
     fn header(&self) -> &Header {
         &self.view.header
     }

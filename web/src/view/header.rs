@@ -33,7 +33,11 @@ pub(crate) struct Header {
 /// The header of `board`.
 pub(crate) fn header(board: &Board, format: &Format) -> Header {
     let total = board.instances.len();
-    let starting = !board.monitor.blind && board.level == Level::Unknown && board.monitor.seen < total;
+    // A board of the past has no sequence: what was not seen then is not being looked for now.
+    let starting = board.sequence > 0
+        && !board.monitor.blind
+        && board.level == Level::Unknown
+        && board.monitor.seen < total;
     let (mood, title, line) = if starting {
         let seen = board.monitor.seen;
         let title = match format.lang {

@@ -11,7 +11,7 @@ CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help cases demo test test-rust test-web test-long lint build bench screenshots notices clean
+.PHONY: help cases demo test test-rust test-web test-long lint lint-web build bench bench-web screenshots notices clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,9 +33,10 @@ else
 	$(CARGO) test --workspace --no-fail-fast
 endif
 
-test-web: web/e2e/node_modules
+test-web: web/e2e/node_modules lint-web
 	@scripts/need build servers browser
 	$(CARGO) build --workspace --bins
+	$(CARGO) build -p web --example wall
 	cd web/e2e && node --test --test-concurrency=1 *.test.mjs
 
 MUTATIONS ?= 1000000
@@ -61,6 +62,10 @@ lint: ## formatting and clippy, as CI wants them
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources were not checked here"; fi
 
+lint-web: web/e2e/node_modules ## the page's scripts: types and style
+	cd web/e2e && npx --no-install tsc -p tsconfig.json
+	cd web && e2e/node_modules/.bin/eslint -c e2e/eslint.config.mjs assets e2e/*.mjs
+
 build: ## target/release/topowatch and target/release/ordering-platform
 	@scripts/need build
 	$(CARGO) build --release --workspace --bins
@@ -82,8 +87,15 @@ bench: build ## what the monitor and the platform cost, in ratios; then parse, r
 	scripts/bench-platform
 	$(CARGO) bench -p topology
 
-screenshots: build web/e2e/node_modules ## docs/images/, from the live demo
-	@scripts/need servers browser
+bench-web: web/e2e/node_modules ## what the wall costs the network and the browser, against its budgets
+	@scripts/need build browser
+	$(CARGO) build --release -p web --example wall
+	cd web/e2e && TOPOWATCH_PROFILE=release node bench.mjs
+	cd web/e2e && TOPOWATCH_PROFILE=release SOAK=20000 node --test --test-name-pattern='boards later' live.test.mjs
+
+screenshots: web/e2e/node_modules ## docs/images/: every state of the wall
+	@scripts/need build browser
+	$(CARGO) build -p web --example wall
 	cd web/e2e && node screenshots.mjs
 
 notices: ## THIRD-PARTY-NOTICES.md, from the lock file

@@ -17,7 +17,7 @@ use crate::incident::Incident;
 
 /// Everything a reader may want to know, as of one moment. Readers hold an `Arc` of it and never lock
 /// writers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Board {
     /// Rises by at least one with every board.
     pub sequence: u64,

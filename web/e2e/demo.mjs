@@ -10,7 +10,7 @@ import { chromium } from 'playwright-core';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const profile = process.env.TOPOWATCH_PROFILE ?? 'debug';
-const program = (name) => join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), profile, name);
+export const program = (name) => join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), profile, name);
 const PATIENCE = 90_000;
 
 /** Waits until `look` gives something true. */

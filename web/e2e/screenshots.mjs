@@ -1,51 +1,73 @@
-// The pictures of the README: the wall green and with the member database dead, from the live demo.
-import { mkdirSync } from 'node:fs';
+// docs/images/: every state of the wall, large and small, dark and light, in both languages. The boards are made by
+// hand and the clock stands still, so that two runs give the same pictures; the browser tests compare with them.
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-
-process.env.TOPOWATCH_PROFILE ??= 'release';
-const { openPage, startBrowser, startDemo, until } = await import('./demo.mjs');
+import { openPage, startBrowser, until } from './demo.mjs';
+import { small } from './picture.mjs';
+import { startStage } from './stage.mjs';
+import { STATES, VIEWS, nameOf, settle } from './states.mjs';
 
 const out = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'docs', 'images');
-const SIZES = { wall: { width: 1920, height: 1080 }, phone: { width: 390, height: 844 } };
-
+const only = process.argv.slice(2);
 mkdirSync(out, { recursive: true });
-const demo = await startDemo();
+if (only.length === 0) for (const old of readdirSync(out)) rmSync(join(out, old));
 const browser = await startBrowser();
+let total = 0;
 
-async function take(state, settled) {
-  for (const [shape, viewport] of Object.entries(SIZES)) {
-    for (const theme of ['dark', 'light']) {
-      for (const lang of ['en', 'zh']) {
-        if (lang === 'zh' && (shape === 'phone' || theme === 'light')) continue;
-        const { page, close } = await openPage(browser, `${demo.url}/?theme=${theme}&lang=${lang}`, { viewport });
-        await until('the picture', () => settled(page));
-        // The lit path draws itself for 600 ms and the ring fades for two seconds: the picture is what stays.
-        await page.waitForTimeout(3000);
-        const name = `${shape}-${state}-${theme}${lang === 'zh' ? '-zh' : ''}.png`;
-        await page.screenshot({ path: join(out, name) });
-        console.log(name);
-        await close();
-      }
-    }
+async function take(page, name) {
+  const picture = small(await page.screenshot({ animations: 'disabled' }));
+  total += picture.length;
+  writeFileSync(join(out, name), picture);
+  console.log(`${name} ${Math.round(picture.length / 1000)} kB`);
+}
+
+async function pages(url, state, shoot) {
+  for (const { shape, viewport, theme, lang } of VIEWS) {
+    const opened = await openPage(browser, `${url}theme=${theme}&lang=${lang}`, { viewport });
+    await settle(opened.page);
+    await shoot(opened, nameOf({ shape, state, theme, lang }));
   }
 }
 
-const attribute = (page, name, key) => page.locator(`a.card[href^="/nodes/${name}"]`).first().getAttribute(key);
+const wanted = (state) => only.length === 0 || only.includes(state);
 try {
-  await demo.green();
-  await take('green', async (page) => (await page.locator('[data-level="red"]').count()) === 0);
-
-  const pid = demo.pidOf('miniapp-server-3');
-  process.kill(pid, 'SIGSTOP');
-  await take('hung', async (page) => (await attribute(page, 'miniapp-server', 'data-level')) === 'yellow');
-  process.kill(pid, 'SIGCONT');
-  await demo.green();
-
-  process.kill(demo.pidOf('member-db-1'), 'SIGKILL');
-  await until('the outage', async () => (await demo.json('/api/v1/incidents?state=open')).incidents[0]?.affected.length >= 3);
-  await take('member-db', async (page) => (await attribute(page, 'gateway', 'data-level')) === 'red');
+  for (const state of STATES.filter(wanted)) {
+    const stage = await startStage(state, { flags: ['--frozen'] });
+    await pages(`${stage.url}/?`, state, async ({ page, close }, name) => {
+      await take(page, name);
+      await close();
+    });
+    await stage.stop();
+  }
+  if (wanted('stale')) {
+    // The server goes away under eight open pages.
+    const stage = await startStage('member-db', { flags: ['--frozen'] });
+    const open = [];
+    await pages(`${stage.url}/?`, 'stale', async (opened, name) => open.push([opened, name]));
+    await stage.stop('SIGKILL');
+    for (const [{ page, close }, name] of open) {
+      await until('the warning', () => page.evaluate(() => document.body.dataset.mood === 'old'));
+      await take(page, name);
+      await close();
+    }
+  }
+  for (const [name, state, path] of [
+    ['big', 'big-down', '/?'],
+    ['huge', 'huge', '/?'],
+    ['groups', 'groups', '/?'],
+    ['incident', 'member-db', '/incidents/20261124-0407-1?'],
+    ['node', 'member-db', '/nodes/member-service?'],
+    ['table', 'member-db', '/table?'],
+  ].filter(([name]) => wanted(name))) {
+    const stage = await startStage(state, { flags: ['--frozen'] });
+    const { page, close } = await openPage(browser, `${stage.url}${path}theme=dark&lang=en`);
+    await page.waitForTimeout(1000);
+    await take(page, `page-${name}-dark-en.png`);
+    await close();
+    await stage.stop();
+  }
+  console.log(`${(total / 1e6).toFixed(1)} MB`);
 } finally {
   await browser.close();
-  await demo.stop();
 }

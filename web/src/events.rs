@@ -23,18 +23,35 @@ use topology::text::Lang;
 
 use crate::WebState;
 use crate::respond::{Asked, Prefs, Problem};
+use crate::scene::Which;
 use crate::state::{MAX_STREAMS, Snapshot};
-use crate::view::patch;
+use crate::view::{patch, whole};
 
-/// From one board event to the next: at most five a second.
-const PACE: Duration = Duration::from_millis(200);
 /// From one sign of life to the next.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// What a page says of itself.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Since {
+pub(crate) struct Has {
+    /// The board that the page shows.
     since: Option<u64>,
+    /// The run of the program that it came from.
     run: Option<String>,
+    /// The stage that the page was made for.
+    stage: Option<String>,
+    /// The program's version that the page was made by.
+    version: Option<String>,
+    /// A moment that is over: the whole of it is told.
+    at: Option<String>,
+    /// The group whose wall it is.
+    #[serde(default)]
+    group: String,
+}
+
+impl Has {
+    fn which(&self) -> Which {
+        if self.group.is_empty() { Which::Whole } else { Which::Group(self.group.clone()) }
+    }
 }
 
 /// `GET /api/v1/events`.
@@ -42,7 +59,7 @@ pub(crate) async fn events(
     State(state): State<WebState>,
     Extension(shutdown): Extension<CancellationToken>,
     Query(asked): Query<Asked>,
-    Query(since): Query<Since>,
+    Query(has): Query<Has>,
     headers: HeaderMap,
 ) -> Response {
     let Ok(permit) = state.streams().try_acquire_owned() else {
@@ -51,11 +68,13 @@ pub(crate) async fn events(
     };
     let lang = Prefs::of(&asked, &headers).lang;
     let last_id = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    let same_run = since.run.as_deref().is_none_or(|run| run == state.run());
+    let which = has.which();
+    let shown = Shown::of(&state, &which, lang, &Has { since: last_id.or(has.since), ..has });
     let client = Client {
         watch: state.boards.clone(),
         lang,
-        shown: Shown::of(&state, lang, last_id.or(since.since), same_run),
+        which,
+        shown,
         beats: beats(),
         paced: false,
         shutdown,
@@ -83,22 +102,109 @@ fn beats() -> Interval {
     beats
 }
 
+/// `GET /api/v1/changes-since`: the same for a page whose stream does not come through: what changed, or 304
+/// when nothing did. The header `Topowatch-Beat` says the server's time and that of the newest data.
+pub(crate) async fn poll(
+    State(state): State<WebState>,
+    Query(asked): Query<Asked>,
+    Query(has): Query<Has>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = Prefs::of(&asked, &headers).lang;
+    let which = has.which();
+    if let Some(at) = &has.at {
+        return then(&state, &which, lang, at).await;
+    }
+    let (event, shown) = Shown::of(&state, &which, lang, &has).step(&state, &which, lang);
+    let (sequence, newest) = shown.newest().unwrap_or_default();
+    let tag = format!("\"{}-{sequence}\"", state.run());
+    let same = headers.get(header::IF_NONE_MATCH).is_some_and(|old| old.as_bytes() == tag.as_bytes());
+    let beat = format!("{} {newest}", (state.clock)().as_millisecond());
+    let head = [(header::ETAG, tag), (header::HeaderName::from_static("topowatch-beat"), beat)];
+    match event {
+        Some(Event::Board(_, patch)) => (head, axum::Json(patch)).into_response(),
+        Some(Event::Reset) => axum::Json(json!({ "reset": true })).into_response(),
+        _ if same => (StatusCode::NOT_MODIFIED, head).into_response(),
+        _ => (head, axum::Json(json!({ "sequence": sequence }))).into_response(),
+    }
+}
+
+/// Everything as it was at a moment, for a page that travels.
+async fn then(state: &WebState, which: &Which, lang: Lang, at: &str) -> Response {
+    let Some(at) = moment(at) else {
+        let detail = "`at` is no time: write one such as 2026-11-24T12:00:00Z";
+        return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+    };
+    let Some(snapshot) = state.then(which, lang, at).await else {
+        return Problem::not_found("nothing is known of that time").into_response();
+    };
+    let mut all = whole(&snapshot.view);
+    all.insert("now".to_owned(), json!(at.as_millisecond()));
+    all.insert("sequence".to_owned(), json!(snapshot.sequence));
+    axum::Json(all).into_response()
+}
+
+/// A moment as an address names it: RFC 3339, or whole seconds since 1970 as a slider gives them.
+pub(crate) fn moment(text: &str) -> Option<jiff::Timestamp> {
+    let seconds = text.parse::<i64>().ok();
+    text.parse().ok().or_else(|| jiff::Timestamp::from_second(seconds?).ok())
+}
+
 /// What the page has.
 enum Shown {
     /// This view.
     View(Arc<Snapshot>),
     /// Nothing yet, and it asked for nothing: it is greeted with the current sequence.
     Nothing,
-    /// Something that is no longer known here.
+    /// A view that is not known here, of the stage that is: it is told everything.
+    Old,
+    /// Something that a change cannot mend.
     Lost,
 }
 
 impl Shown {
-    fn of(state: &WebState, lang: Lang, sequence: Option<u64>, same_run: bool) -> Self {
-        match sequence {
-            None => Self::Nothing,
-            Some(_) if !same_run => Self::Lost,
-            Some(sequence) => state.seen(lang, sequence).map_or(Self::Lost, Self::View),
+    fn of(state: &WebState, which: &Which, lang: Lang, has: &Has) -> Self {
+        let Some(sequence) = has.since else { return Self::Nothing };
+        let same_run = has.run.as_deref().is_none_or(|run| run == state.run());
+        let seen = state.seen(which, lang, sequence).filter(|_| same_run);
+        if let Some(seen) = seen {
+            return Self::View(seen);
+        }
+        let same_program = has.version.as_deref() == Some(state.version);
+        match state.snapshot(which, lang) {
+            Some(now) if same_program && has.stage.as_deref() == Some(&now.stage.hash) => Self::Old,
+            _ => Self::Lost,
+        }
+    }
+
+    /// What is new since then, and what the page has when it has taken that.
+    fn step(self, state: &WebState, which: &Which, lang: Lang) -> (Option<Event>, Self) {
+        let Some(new) = state.snapshot(which, lang) else { return (Some(Event::Reset), Self::Lost) };
+        let patch = match self {
+            Self::Lost => return (Some(Event::Reset), Self::Lost),
+            Self::Nothing => None,
+            Self::Old => {
+                let mut all = whole(&new.view);
+                all.insert("run".to_owned(), json!(state.run()));
+                Some(all)
+            }
+            Self::View(old) if old.stage.hash != new.stage.hash => return (Some(Event::Reset), Self::Lost),
+            Self::View(old) => patch(&old.view, &new.view),
+        };
+        let event = patch.map(|mut patch| {
+            patch.insert("now".to_owned(), json!((state.clock)().as_millisecond()));
+            patch.insert("newest".to_owned(), json!(new.view.newest));
+            patch.insert("sequence".to_owned(), json!(new.sequence));
+            Event::Board(new.sequence, Value::Object(patch))
+        });
+        (event, Self::View(new))
+    }
+
+    /// The sequence and the time of the newest data.
+    fn newest(&self) -> Option<(u64, i64)> {
+        match self {
+            Self::View(snapshot) => Some((snapshot.sequence, snapshot.view.newest)),
+            _ => None,
         }
     }
 }
@@ -107,6 +213,7 @@ struct Client {
     state: WebState,
     watch: BoardWatch,
     lang: Lang,
+    which: Which,
     shown: Shown,
     beats: Interval,
     /// A board event was just sent.
@@ -139,7 +246,7 @@ impl Client {
             self.paced = false;
             tokio::select! {
                 () = self.shutdown.cancelled() => return None,
-                () = tokio::time::sleep(PACE) => {}
+                () = tokio::time::sleep(self.state.pace) => {}
             }
         }
         let mut beat = false;
@@ -160,31 +267,16 @@ impl Client {
 
     fn beat(&self) -> Event {
         let now = (self.state.clock)().as_millisecond();
-        match &self.shown {
-            Shown::View(snapshot) => Event::Beat(snapshot.sequence, now, snapshot.view.newest),
-            _ => Event::Beat(0, now, now),
-        }
+        let (sequence, newest) = self.shown.newest().unwrap_or((0, now));
+        Event::Beat(sequence, now, newest)
     }
 
     /// What changed since what the page has, which is then what it has.
     fn difference(&mut self) -> Option<Event> {
-        let new = self.state.snapshot(self.lang);
-        let old = match std::mem::replace(&mut self.shown, Shown::Lost) {
-            Shown::Lost => return Some(Event::Reset),
-            Shown::Nothing => Arc::clone(&new),
-            Shown::View(old) => old,
-        };
-        if old.stage.hash != new.stage.hash {
-            return Some(Event::Reset);
-        }
-        let patch = patch(&old.view, &new.view);
-        let (sequence, newest) = (new.sequence, new.view.newest);
-        self.shown = Shown::View(new);
-        let mut patch = patch?;
-        self.paced = true;
-        patch.insert("now".to_owned(), json!((self.state.clock)().as_millisecond()));
-        patch.insert("newest".to_owned(), json!(newest));
-        patch.insert("sequence".to_owned(), json!(sequence));
-        Some(Event::Board(sequence, Value::Object(patch)))
+        let shown = std::mem::replace(&mut self.shown, Shown::Lost);
+        let (event, shown) = shown.step(&self.state, &self.which, self.lang);
+        self.shown = shown;
+        self.paced = matches!(event, Some(Event::Board(..)));
+        event
     }
 }

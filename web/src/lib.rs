@@ -16,10 +16,12 @@ pub mod layout;
 mod metrics;
 mod pages;
 mod respond;
+mod scene;
 mod server;
 mod stage;
 mod state;
 mod view;
 
 pub use server::{router, serve};
-pub use state::WebState;
+pub use state::{Curves, Past, PastBoard, WebState};
+pub use view::CurveData;

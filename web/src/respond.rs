@@ -17,8 +17,9 @@ pub(crate) const CSP: &str = "default-src 'none'; script-src 'self'; style-src '
 /// Adds the headers that every answer carries.
 pub(crate) async fn secure(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    let fixed: [(HeaderName, &'static str); 4] = [
-        (header::CONTENT_SECURITY_POLICY, CSP),
+    // The fragment for other pages says itself who may frame it.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CSP));
+    let fixed: [(HeaderName, &'static str); 3] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -87,21 +88,27 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Language and theme as asked for in the address.
+/// What a reader asked for in the address.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Asked {
     lang: Option<String>,
     theme: Option<String>,
+    /// A screen that nobody touches.
+    kiosk: Option<String>,
+    /// `far`: larger names, no figures of the healthy.
+    distance: Option<String>,
 }
 
-/// Language and theme in force.
+/// What is in force.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefs {
     pub(crate) lang: Lang,
     /// `dark`, `light`, or empty for what the screen prefers.
     pub(crate) theme: &'static str,
+    pub(crate) kiosk: bool,
+    pub(crate) far: bool,
     /// To be appended to links, so that the next page keeps what was asked for.
-    pub(crate) query: &'static str,
+    pub(crate) query: String,
 }
 
 impl Prefs {
@@ -117,18 +124,34 @@ impl Prefs {
             Some("light") => "light",
             _ => "",
         };
-        let query = match (asked_lang, theme) {
-            (None, "dark") => "?theme=dark",
-            (None, "light") => "?theme=light",
-            (None, _) => "",
-            (Some(Lang::En), "dark") => "?lang=en&theme=dark",
-            (Some(Lang::En), "light") => "?lang=en&theme=light",
-            (Some(Lang::En), _) => "?lang=en",
-            (Some(Lang::Zh), "dark") => "?lang=zh&theme=dark",
-            (Some(Lang::Zh), "light") => "?lang=zh&theme=light",
-            (Some(Lang::Zh), _) => "?lang=zh",
-        };
-        Self { lang: asked_lang.unwrap_or_else(|| accepted(headers)), theme, query }
+        let kiosk = asked.kiosk.as_deref() == Some("1");
+        let far = asked.distance.as_deref() == Some("far");
+        let mut parts = Vec::new();
+        parts.extend(asked_lang.map(|lang| format!("lang={}", lang.as_str())));
+        parts.extend((!theme.is_empty()).then(|| format!("theme={theme}")));
+        parts.extend(kiosk.then(|| "kiosk=1".to_owned()));
+        parts.extend(far.then(|| "distance=far".to_owned()));
+        let query = if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) };
+        Self { lang: asked_lang.unwrap_or_else(|| accepted(headers)), theme, kiosk, far, query }
+    }
+
+    /// One of two words.
+    pub(crate) const fn pick<'a>(&self, en: &'a str, zh: &'a str) -> &'a str {
+        match self.lang {
+            Lang::En => en,
+            Lang::Zh => zh,
+        }
+    }
+
+    /// The same address with another language or theme.
+    pub(crate) fn turned(&self, name: &str, value: &str) -> String {
+        let start = format!("{name}=");
+        let kept = self.query.trim_start_matches('?').split('&');
+        let mut parts: Vec<&str> =
+            kept.filter(|part| !part.is_empty() && !part.starts_with(&start)).collect();
+        let new = format!("{name}={value}");
+        parts.push(&new);
+        format!("?{}", parts.join("&"))
     }
 
     /// From a whole request, for answers outside the handlers.

@@ -40,8 +40,15 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .merge(changing)
         .merge(reporting)
         .route("/", get(pages::wall))
+        .route("/wall/{group}", get(pages::group))
+        .route("/table", get(pages::table))
+        .route("/topology.svg", get(pages::topology))
+        .route("/badge.svg", get(pages::platform_badge))
+        .route("/badge/{file}", get(pages::node_badge))
+        .route("/embed", get(pages::embed))
         .route("/nodes/{name}", get(pages::node))
         .route("/incidents/{id}", get(pages::incident))
+        .route("/favicon.ico", get(favicon))
         .route("/assets/{file}", get(topology_css))
         .route("/assets/{hash}/{file}", get(asset))
         .route("/api/v1/health", get(api::health))
@@ -53,6 +60,7 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/api/v1/changes", get(api::changes::list))
         .route("/api/v1/record", get(api::record))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/changes-since", get(events::poll))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(metrics::healthz))
         .fallback(missing)
@@ -96,6 +104,11 @@ async fn topology_css(State(state): State<WebState>, Path(file): Path<String>) -
 
 async fn asset(Path((hash, file)): Path<(String, String)>) -> Response {
     assets::serve(&hash, &file).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+}
+
+/// Pages name their icon; a picture opened by itself cannot, and browsers ask for this.
+async fn favicon() -> Response {
+    asset(Path((assets::HASH.clone(), "icon.svg".to_owned()))).await
 }
 
 async fn missing(request: Request) -> Response {

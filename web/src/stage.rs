@@ -6,11 +6,18 @@ use topology::model::{Model, Strength};
 
 use crate::assets::Fnv;
 use crate::layout::{Card, Layout, Shape, Wire};
+use crate::scene::{Place, Scene, Which};
 
-/// One topology, laid out.
+/// One wall of a topology, laid out.
 #[derive(Debug)]
 pub(crate) struct Stage {
+    /// The file's own model.
     pub(crate) model: Arc<Model>,
+    pub(crate) which: Which,
+    /// What is laid out.
+    pub(crate) scene: Scene,
+    /// Components more (or fewer) than in the topology that was in force before this one.
+    pub(crate) grown: Option<i64>,
     pub(crate) layout: Layout,
     /// Places for everything, as CSS.
     pub(crate) css: String,
@@ -36,17 +43,24 @@ pub(crate) struct DrawnWire {
 }
 
 impl Stage {
-    pub(crate) fn of(model: Arc<Model>) -> Self {
-        let layout = Layout::of(&model);
+    /// The wall `which` of `model`; nothing when there is no such group.
+    pub(crate) fn of(model: Arc<Model>, which: Which, grown: Option<i64>) -> Option<Self> {
+        let scene = Scene::of(&model, &which)?;
+        let layout = Layout::of(&scene.model);
         let css = css(&layout);
         let mut hash = Fnv::default();
         hash.write(css.as_bytes());
         let css_hash = hash.finish();
-        for component in &model.components {
+        for component in &scene.model.components {
             hash.write(format!("{}\n{:?}\n", component.name, component.title).as_bytes());
         }
-        for instance in &model.instances {
+        for instance in &scene.model.instances {
             hash.write(instance.name.as_bytes());
+        }
+        for place in &scene.places {
+            if let Place::Group(group) = place {
+                hash.write(format!("{:?}", group.members).as_bytes());
+            }
         }
         for card in &layout.cards {
             hash.write(format!("{:?}", card.cells.order).as_bytes());
@@ -58,13 +72,13 @@ impl Stage {
             hash.write(format!("{wire:?}").as_bytes());
         }
         let wires = layout.wires.iter().map(draw).collect();
-        Self { hash: hash.finish(), css_hash, css, wires, layout, model }
+        Some(Self { hash: hash.finish(), css_hash, css, wires, layout, scene, model, which, grown })
     }
 }
 
 /// Positions as a style sheet, because a style attribute is not allowed on the page.
 fn css(layout: &Layout) -> String {
-    let mut css = String::from("@media (min-width:900px){\n");
+    let mut css = String::from("@media (min-width:1100px){\n");
     for (i, lane) in layout.lanes.iter().enumerate() {
         css.push_str(&format!("#l{i}>details>summary{{left:{};width:{}}}\n", u(lane.x), u(lane.width)));
     }
@@ -84,9 +98,27 @@ fn card_css(css: &mut String, i: usize, card: &Card) {
         u(r.width),
         u(r.height)
     ));
+    if r.height < 50 {
+        // The flag must not cover the words of the card above.
+        css.push_str(&format!("#c{i} .more{{display:none}}\n"));
+    }
     css.push_str(&format!("#c{i} .t{{max-width:{}}}\n", u(card.name_width)));
     if card.shape != Shape::Tall {
         css.push_str(&format!("#c{i} .fault,#c{i} .fig{{max-width:{}}}\n", u(card.line_width)));
+    }
+    if cells.most > 0 {
+        css.push_str(&format!(
+            "#c{i} .cells{{width:{};grid-template-columns:repeat({},{});grid-auto-rows:{};--c:{}}}\n",
+            u(cells.width() + cells.step),
+            cells.columns,
+            u(cells.step),
+            u(cells.step),
+            u(cells.size)
+        ));
+        if card.shape == Shape::One {
+            css.push_str(&format!("#c{i} .cells{{bottom:auto;top:{}}}\n", u((r.height - 10) / 2)));
+        }
+        return;
     }
     if cells.listed {
         css.push_str(&format!("#c{i} .cells{{grid-auto-rows:{};--c:{}}}\n", u(cells.step), u(cells.size)));

@@ -1,7 +1,9 @@
 //! What every handler shares.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use collector::board::Board;
 use collector::control::Control;
@@ -14,15 +16,30 @@ use tokio::sync::Semaphore;
 use topology::text::Lang;
 
 use crate::api::Reload;
+use crate::scene::Which;
 use crate::stage::Stage;
-use crate::view::View;
+use crate::view::{CurveData, Format, View};
 
 /// Open event streams at most: each is a socket and a task for as long as a page stays open.
 pub(crate) const MAX_STREAMS: usize = 500;
 /// Views kept for pages that come back: at five boards a second some 25 seconds.
 const KEPT_VIEWS: usize = 128;
-/// Topologies kept, so that a page loaded just before a reload still gets its style sheet.
-const KEPT_STAGES: usize = 4;
+/// Walls kept, so that a page loaded just before a reload still gets its style sheet, and that each group of
+/// a large platform is laid out once.
+const KEPT_STAGES: usize = 64;
+/// Walls whose views are kept, in both languages.
+const KEPT_WALLS: usize = 128;
+
+/// A wall, and whether in Chinese.
+type Viewed = (Which, bool);
+
+/// What comes of asking for a board of the past.
+pub type PastBoard = Pin<Box<dyn Future<Output = Option<Arc<Board>>> + Send>>;
+/// The board as it was at a moment, in the topology of now; nothing when that is not known.
+pub type Past = Arc<dyn Fn(Timestamp) -> PastBoard + Send + Sync>;
+
+/// The business curves as of now.
+pub type Curves = Arc<dyn Fn(&Board) -> Vec<CurveData> + Send + Sync>;
 
 /// The boards, the clock, and what is worked out once for all readers.
 #[derive(Clone)]
@@ -43,12 +60,20 @@ pub struct WebState {
     pub reports: Option<Reports>,
     /// Whoever changes something must have it; without one only this machine may.
     pub token: Option<SecretString>,
+    /// From one change sent to a page to the next, at least.
+    pub pace: Duration,
+    /// Since when levels are known: nothing is claimed of the time before.
+    pub known_since: Timestamp,
+    /// Where the business curves come from.
+    pub curves: Option<Curves>,
+    /// Where boards of the past come from; without it the pages know only the present.
+    pub past: Option<Past>,
     shared: Arc<Shared>,
 }
 
 struct Shared {
     stages: Mutex<VecDeque<Arc<Stage>>>,
-    views: [Mutex<VecDeque<Arc<Snapshot>>>; 2],
+    views: Mutex<BTreeMap<Viewed, VecDeque<Arc<Snapshot>>>>,
     /// Names this run of the program: sequences of another run mean other boards.
     run: String,
     streams: Arc<Semaphore>,
@@ -68,7 +93,7 @@ impl WebState {
     pub fn new(boards: BoardWatch, clock: fn() -> Timestamp) -> Self {
         let shared = Shared {
             stages: Mutex::default(),
-            views: [Mutex::default(), Mutex::default()],
+            views: Mutex::default(),
             run: format!("{:x}", clock().as_nanosecond()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             recordings: Arc::new(Semaphore::new(1)),
@@ -82,25 +107,33 @@ impl WebState {
             reload: None,
             reports: None,
             token: None,
+            pace: Duration::from_millis(200),
+            known_since: clock(),
+            curves: None,
+            past: None,
             shared: Arc::new(shared),
         };
         // The first layout is worked out before anybody waits for a page.
-        state.stage(&state.boards.current());
+        state.stage(&state.boards.current(), &Which::Whole);
         state
     }
 
-    /// The topology of `board`, laid out at most once.
-    pub(crate) fn stage(&self, board: &Board) -> Arc<Stage> {
+    /// The wall `which` of the topology of `board`, laid out at most once.
+    pub(crate) fn stage(&self, board: &Board, which: &Which) -> Option<Arc<Stage>> {
         let mut stages = self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stage) = stages.iter().find(|stage| Arc::ptr_eq(&stage.model, &board.model)) {
-            return Arc::clone(stage);
+        let same = |stage: &&Arc<Stage>| Arc::ptr_eq(&stage.model, &board.model) && stage.which == *which;
+        if let Some(stage) = stages.iter().find(same) {
+            return Some(Arc::clone(stage));
         }
-        let stage = Arc::new(Stage::of(Arc::clone(&board.model)));
+        let before = stages.iter().rev().find(|stage| !Arc::ptr_eq(&stage.model, &board.model));
+        let count = |model: &topology::model::Model| i64::try_from(model.components.len()).unwrap_or(0);
+        let grown = before.map(|before| count(&board.model) - count(&before.model));
+        let stage = Arc::new(Stage::of(Arc::clone(&board.model), which.clone(), grown)?);
         stages.push_back(Arc::clone(&stage));
         if stages.len() > KEPT_STAGES {
             stages.pop_front();
         }
-        stage
+        Some(stage)
     }
 
     /// The style sheet with this hash, if its topology is still kept.
@@ -109,28 +142,45 @@ impl WebState {
         stages.iter().find(|stage| stage.css_hash == hash).cloned()
     }
 
-    /// The current board as seen in `lang`, worked out once for all readers.
-    pub(crate) fn snapshot(&self, lang: Lang) -> Arc<Snapshot> {
+    /// The current board as seen on the wall `which` in `lang`, worked out once for all readers; nothing when
+    /// there is no such group.
+    pub(crate) fn snapshot(&self, which: &Which, lang: Lang) -> Option<Arc<Snapshot>> {
         let board = self.boards.current();
-        let stage = self.stage(&board);
-        let mut views = self.views(lang).lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = self.stage(&board, which)?;
+        let mut all = self.shared.views.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= KEPT_WALLS {
+            all.retain(|(other, _), _| *other == Which::Whole || other == which);
+        }
+        let views = all.entry((which.clone(), lang == Lang::Zh)).or_default();
         if let Some(last) = views.back()
             && last.sequence >= board.sequence
         {
-            return Arc::clone(last);
+            return Some(Arc::clone(last));
         }
-        let view = View::of(&board, &stage.layout, lang, &self.zone);
+        let curves = self.curves.as_ref().map_or_else(Vec::new, |curves| curves(&board));
+        let format = Format { lang, zone: self.zone.clone() };
+        let view = View::of(&board, &stage, curves.first(), self.known_since, &format);
         let snapshot = Arc::new(Snapshot { sequence: board.sequence, stage, view });
         views.push_back(Arc::clone(&snapshot));
         if views.len() > KEPT_VIEWS {
             views.pop_front();
         }
-        snapshot
+        Some(snapshot)
+    }
+
+    /// The wall `which` as it was at `at`; nothing when that is not known.
+    pub(crate) async fn then(&self, which: &Which, lang: Lang, at: Timestamp) -> Option<Snapshot> {
+        let board = (self.past.as_ref()?)(at).await?;
+        let stage = self.stage(&board, which)?;
+        let format = Format { lang, zone: self.zone.clone() };
+        let view = View::of(&board, &stage, None, at, &format);
+        Some(Snapshot { sequence: board.sequence, stage, view })
     }
 
     /// The view that a page with `sequence` has, if it is still kept.
-    pub(crate) fn seen(&self, lang: Lang, sequence: u64) -> Option<Arc<Snapshot>> {
-        let views = self.views(lang).lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn seen(&self, which: &Which, lang: Lang, sequence: u64) -> Option<Arc<Snapshot>> {
+        let all = self.shared.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let views = all.get(&(which.clone(), lang == Lang::Zh))?;
         views.iter().rev().find(|snapshot| snapshot.sequence == sequence).cloned()
     }
 
@@ -144,10 +194,6 @@ impl WebState {
 
     pub(crate) fn recordings(&self) -> Arc<Semaphore> {
         Arc::clone(&self.shared.recordings)
-    }
-
-    fn views(&self, lang: Lang) -> &Mutex<VecDeque<Arc<Snapshot>>> {
-        &self.shared.views[usize::from(lang == Lang::Zh)]
     }
 }
 

@@ -183,3 +183,85 @@ async fn the_number_of_streams_is_bounded() {
     open.pop();
     drop(Events::open(&app, "", None).await);
 }
+
+/// What a page of the same stage and program says of itself.
+async fn page_of(app: &Router) -> String {
+    let (_, _, html) = get(app, "/?lang=en").await;
+    let of = |name: &str| {
+        let start = html.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
+        html[start..].split('"').next().unwrap().to_owned()
+    };
+    format!("stage={}&version={}&lang=en", of("data-stage"), of("data-version"))
+}
+
+#[tokio::test]
+async fn a_page_of_an_earlier_run_is_told_everything() {
+    let (app, _publisher) = app(board("member-db"));
+    let page = page_of(&app).await;
+    let mut events = Events::open(&app, &format!("?since=9000&run=before&{page}"), None).await;
+    let (name, _, all) = events.change().await.unwrap();
+    assert_eq!(name, "board");
+    assert_eq!(all["cards"].as_object().unwrap().len(), 27);
+    assert_eq!(all["lit"].as_object().unwrap().len(), 28, "what is not lit is said, too");
+    assert_eq!(all["header"]["mood"], "red");
+    assert!(all["run"].is_string() && all["strip"][0][0] == serde_json::json!([]));
+    let mut other = Events::open(&app, &format!("?since=9000&run=before&{page}1"), None).await;
+    assert_eq!(other.next().await.unwrap().0, "board", "lang=en1 is no language");
+    let other = page.replace("stage=", "stage=0");
+    let mut other = Events::open(&app, &format!("?since=9000&run=before&{other}"), None).await;
+    assert_eq!(other.next().await.unwrap().0, "reset");
+}
+
+#[tokio::test]
+async fn asking_gives_what_a_stream_would() {
+    let first = board("green");
+    let next = with_model(later("member-db", 1), &first);
+    let (app, publisher) = app(first);
+    let page = page_of(&app).await;
+    let ask = |since: u64, tag: Option<String>| {
+        let mut request = Request::get(format!("/api/v1/changes-since?since={since}&{page}"));
+        if let Some(tag) = tag {
+            request = request.header("if-none-match", tag);
+        }
+        app.clone().oneshot(request.body(Body::empty()).unwrap())
+    };
+    let answer = ask(41, None).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    let answer = ask(41, Some(tag.clone())).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
+    assert!(answer.headers()["topowatch-beat"].to_str().unwrap().contains(' '));
+    publisher.publish(next);
+    let answer = ask(41, Some(tag)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    let patch: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&patch["header"]["mood"], &patch["sequence"]), (&"red".into(), &42.into()));
+    assert_eq!(patch["cards"].as_object().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_change_of_one_node_is_small() {
+    let first = board("green");
+    let mut next = with_model(later("green", 1), &first);
+    let id = next.model.component_by_name("order-redis").unwrap();
+    let instance = next.model.component(id).instance_ids().next().unwrap();
+    let fault = topology::fault::Fault::new(topology::fault::FaultKind::Hung, "ask", "no answer");
+    let (red, risk) = (topology::level::Health::Red, topology::level::Health::AtRisk);
+    fixture::hurt(&mut next, instance, red, fault, ("hung", "挂起"), 1);
+    fixture::mark(
+        &mut next,
+        "order-redis",
+        risk,
+        ("hung 1/1", "挂起 1/1"),
+        ("1 of 1 is hung", "1 台挂起"),
+        1,
+    );
+    let (app, publisher) = app(first);
+    get(&app, "/?lang=en").await;
+    let mut events = Events::open(&app, "?since=41&lang=en", None).await;
+    publisher.publish(next);
+    let (_, _, patch) = events.change().await.unwrap();
+    assert_eq!(patch["cards"].as_object().unwrap().len(), 1);
+    assert!(patch.to_string().len() < 1024, "{} bytes: {patch}", patch.to_string().len());
+}

@@ -45,16 +45,34 @@ pub(crate) async fn json(app: &Router, path: &str) -> Value {
     serde_json::from_str(&get(app, path).await.2).unwrap()
 }
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 13] = [
     "/",
     "/?lang=zh&theme=light",
     "/nodes/member-db",
     "/nodes/miniapp-server-3?lang=zh",
     "/incidents/20261124-0407-1",
     "/incidents/20261123-07?lang=zh",
+    "/table",
+    "/table?q=member&sort=latency&lang=zh",
+    "/embed",
+    "/?kiosk=1&distance=far",
+    "/wall/nobody",
     "/nodes/nobody",
     "/nowhere",
 ];
+
+/// Pictures for other pages.
+const PICTURES: [&str; 5] = [
+    "/topology.svg",
+    "/topology.svg?lang=zh&theme=light",
+    "/badge.svg",
+    "/badge/member-db.svg",
+    "/badge/member-db-1.svg?lang=zh",
+];
+
+/// The policy of every answer, word for word.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 #[tokio::test]
 async fn every_route_answers_with_the_headers() {
@@ -70,6 +88,7 @@ async fn every_route_answers_with_the_headers() {
         ("/api/v1/nodes/member-db", 200),
         ("/api/v1/nodes/member", 404),
         ("/api/v1/topology", 200),
+        ("/api/v1/changes-since", 200),
         ("/api/v1/changes", 200),
         ("/api/v1/changes?since=2026-11-24T12:00:00Z", 200),
         ("/api/v1/changes?since=yesterday", 400),
@@ -79,16 +98,20 @@ async fn every_route_answers_with_the_headers() {
         ("/metrics", 200),
         ("/healthz", 200),
     ];
-    let pages = PAGES
-        .iter()
-        .map(|path| (*path, if path.starts_with("/no") && path.contains("no") { 0 } else { 200 }));
+    let pages = PAGES.iter().chain(&PICTURES).map(|path| (*path, if path.contains("/no") { 0 } else { 200 }));
     for (path, wanted) in api.into_iter().chain(pages) {
         let (status, headers, body) = get(&app, path).await;
         if wanted > 0 {
             assert_eq!(status, wanted, "{path}: {body}");
         }
         let csp = headers["content-security-policy"].to_str().unwrap();
-        assert!(csp.starts_with("default-src 'none'") && !csp.contains("unsafe"), "{path}: {csp}");
+        assert!(!csp.contains("unsafe"), "{path}: {csp}");
+        if path == "/embed" {
+            assert!(csp.starts_with("default-src 'none'") && csp.ends_with("frame-ancestors *"), "{csp}");
+            assert!(!csp.contains("script-src"), "it needs none: {csp}");
+        } else {
+            assert_eq!(csp, POLICY, "{path}");
+        }
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
         assert_eq!(headers["cross-origin-opener-policy"], "same-origin", "{path}");
@@ -104,11 +127,15 @@ async fn every_route_answers_with_the_headers() {
 async fn pages_carry_no_inline_script_and_no_style() {
     for state in fixture::STATES {
         let (app, _publisher) = app(board(state));
-        for path in PAGES {
+        for path in PAGES.into_iter().chain(PICTURES) {
             let (_, headers, html) = get(&app, path).await;
             assert_eq!(headers["cache-control"], "no-store", "{path}");
-            assert!(!html.contains("style="), "{state} {path}");
+            assert!(!html.contains(" style="), "{state} {path}");
             assert!(!html.contains("<style"), "{state} {path}");
+            for handler in [" onclick=", " onload=", " onerror=", " onsubmit=", " onchange=", " oninput="] {
+                assert!(!html.contains(handler), "{state} {path}: {handler}");
+            }
+            assert!(!html.contains("javascript:"), "{state} {path}");
             for script in html.split("<script").skip(1) {
                 assert!(script.starts_with(" type=\"module\" src=\"/assets/"), "{script}");
                 assert!(script.split('>').nth(1).is_some_and(|rest| rest.starts_with("</script")));
@@ -206,4 +233,89 @@ async fn a_standing_collector_is_not_healthy() {
     let (app, _publisher) = app(old);
     let (status, _, body) = get(&app, "/healthz").await;
     assert_eq!(status, 503, "{body}");
+}
+
+#[tokio::test]
+async fn a_platform_of_groups_has_a_wall_for_each() {
+    let (app, _publisher) = app(fixture::groups_down("2026-11-24T12:11:03Z".parse().unwrap()));
+    let (_, _, html) = get(&app, "/?lang=en").await;
+    assert_eq!(html.matches("class=\"card ").count(), 25, "a card a team and tier, and the gateway");
+    assert!(html.contains("href=\"/wall/data-Member?lang=en\""));
+    assert!(html.contains("Member DB 1 refused 1/2"), "the root has its own name on its group's card");
+    assert_eq!(html.matches("data-state=\"root\"").count(), 1);
+    let (status, _, html) = get(&app, "/wall/data-Member?lang=en").await;
+    assert_eq!(status, 200);
+    assert_eq!(html.matches("class=\"card ").count(), 5);
+    assert!(html.contains("href=\"/nodes/member-db-1?lang=en\""));
+    let css = html.split('"').find(|part| part.starts_with("/assets/wall-")).unwrap();
+    assert_eq!(get(&app, css).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_component_with_very_many_instances_shows_a_bar_and_its_unhealthy_ones() {
+    let mut board = fixture::green(fixture::model(&fixture::huge()), clock());
+    let id = board.model.component_by_name("miniapp").unwrap();
+    let all: Vec<InstanceId> = board.model.component(id).instance_ids().collect();
+    assert!(all.len() > 700);
+    for id in all.iter().take(61) {
+        board.instances[id.index()].health = Health::Red;
+    }
+    let (app, _publisher) = app(board);
+    let (_, _, html) = get(&app, "/?lang=en").await;
+    let card = html.split("<a class=\"card ").find(|part| part.contains("/nodes/miniapp?")).unwrap();
+    let card = card.split("</a>").next().unwrap();
+    assert!(card.contains("<svg class=\"bar\"") && card.contains("<rect class=\"r\""), "{card}");
+    assert_eq!(card.matches("<i class=\"r\"></i>").count(), 24, "{card}");
+    assert!(card.contains("<b>+37</b>"), "{card}");
+}
+
+#[tokio::test]
+async fn the_table_is_sorted_and_searched_by_the_server() {
+    let (app, _publisher) = app(board("member-db"));
+    let rows = |html: &str| html.matches("<th scope=\"row\">").count();
+    let (_, _, html) = get(&app, "/table?lang=en").await;
+    assert_eq!(rows(&html), 73);
+    let first = html.split("<th scope=\"row\">").nth(1).unwrap();
+    assert!(first.contains("miniapp-server-1"), "the red ones first, in file order: {first}");
+    let (_, _, html) = get(&app, "/table?lang=en&q=MEMBER-DB").await;
+    assert_eq!(rows(&html), 2);
+    let (_, _, html) = get(&app, "/table?lang=en&sort=name").await;
+    assert!(html.split("<th scope=\"row\">").nth(1).unwrap().contains("coupon-db-1"));
+    let (_, _, html) = get(&app, "/table?lang=en&q=%3Cscript%3E").await;
+    assert!(rows(&html) == 0 && !html.contains("<script>"));
+}
+
+#[tokio::test]
+async fn the_wall_of_a_moment_that_is_over() {
+    let now = std::sync::Arc::new(board("member-db"));
+    let (_publisher, watch) = board_channel(Board::clone(&now));
+    let mut state = WebState::new(watch, clock);
+    state.zone = jiff::tz::TimeZone::UTC;
+    assert_eq!(
+        get(&web::router(state.clone(), CancellationToken::new()), "/?at=1").await.0,
+        404,
+        "no past here"
+    );
+    state.past = Some(std::sync::Arc::new(move |at| {
+        let then = fixture::then(&now, at);
+        Box::pin(async move { Some(std::sync::Arc::new(then)) })
+    }));
+    let app = web::router(state, CancellationToken::new());
+    let (status, _, html) = get(&app, "/?lang=en&at=2026-11-24T12:00:00Z").await;
+    assert_eq!(status, 200);
+    assert!(html.contains("All 27 components are healthy") && html.contains("/travel.js"), "{html}");
+    assert!(!html.contains("/wall.js") && !html.contains("http-equiv=\"refresh\""));
+    assert!(html.contains("type=\"range\"") && html.contains(">12:00:00</time>"));
+    let (_, _, html) = get(&app, "/?lang=en&at=2026-11-24T12:09:00Z").await;
+    assert!(html.contains("Member database is down") && html.contains("data-state=\"root\""));
+    let told = json(&app, "/api/v1/changes-since?lang=en&at=2026-11-24T12:00:00Z").await;
+    assert_eq!((&told["header"]["mood"], &told["sequence"]), (&"green".into(), &0.into()));
+    assert_eq!(told["cards"].as_object().unwrap().len(), 27);
+    assert_eq!(get(&app, "/api/v1/changes-since?at=soon").await.0, 400);
+    assert_eq!(get(&app, "/?at=soon").await.0, 404);
+    let (_, _, html) = get(&app, "/incidents/20261124-0407-1?lang=en").await;
+    assert!(
+        html.contains("the wall as it was") && html.contains("&#38;from=") || html.contains("&amp;from="),
+        "{html}"
+    );
 }

@@ -22,25 +22,34 @@ pub(crate) fn fit(model: &Model, component: &Component, width: i32, height: i32,
         };
         let rows = count.div_ceil(columns);
         if columns <= most(width) && rows <= most(height) && height >= size {
-            return Cells { order, columns, rows, size, step, listed: false };
+            return Cells { order, columns, rows, size, step, listed: false, most: 0 };
         }
     }
-    // Too many for the smallest: as many columns as fit, and thinner rows.
-    let columns = ((width + 1) / 4).max(1) as usize;
+    // Too many for the smallest: a bar, and under it a few cells for the unhealthy.
+    let columns = ((width / BAR_STEP) as usize).clamp(1, MOST_CELLS);
+    let rows = (((height - BAR) / BAR_STEP).max(1) as usize).min(MOST_CELLS.div_ceil(columns));
     Cells {
-        columns: columns.min(count),
-        rows: count.div_ceil(columns),
+        most: (columns * rows).min(MOST_CELLS),
+        columns,
+        rows,
         order,
-        size: 3,
-        step: 4,
+        size: BAR_STEP - 2,
+        step: BAR_STEP,
         listed: false,
     }
 }
 
+/// Unhealthy instances that are drawn beside a bar.
+const MOST_CELLS: usize = 24;
+/// From one of those to the next.
+const BAR_STEP: i32 = 12;
+/// What the bar takes of the height.
+const BAR: i32 = 12;
+
 /// One row an instance.
 pub(crate) fn list(model: &Model, component: &Component) -> Cells {
     let (order, _) = order(model, component);
-    Cells { columns: 1, rows: order.len(), order, size: 18, step: 30, listed: true }
+    Cells { columns: 1, rows: order.len(), order, size: 18, step: 30, listed: true, most: 0 }
 }
 
 /// The fewest rows that the width allows, filled evenly: 7 in room for 4 are 4 and 3.

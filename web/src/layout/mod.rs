@@ -148,6 +148,8 @@ pub struct Cells {
     pub step: i32,
     /// One row an instance, with its name and its latency or fault.
     pub listed: bool,
+    /// Too many for cells: a bar by level, and this many cells at most for the unhealthy ones; else 0.
+    pub most: usize,
 }
 
 impl Cells {

@@ -184,13 +184,19 @@ fn grid(model: &Model, id: ComponentId, rect: Rect) -> (Cells, bool) {
             (cells::list(model, component), true)
         }
         Shape::Tall => (fit(inner, height - 118, 18), true),
-        Shape::One => (fit((inner - 70).clamp(20, 150), height - 8, 14), false),
+        // The name comes first: its cells are smaller rather than it cut.
+        Shape::One => {
+            let name = widest(&component.title, 18) + BADGE + PAD;
+            (fit((inner - name).clamp(44, 150), height - 8, 14), false)
+        }
         Shape::Two | Shape::Three => {
             let below = fit((inner - LINE).max(40), height - 36, 14);
             if below.size == 14 {
                 return (below, true);
             }
-            (fit((inner * 2 / 5).max(40), height - 14, 14), false)
+            let beside = fit((inner * 2 / 5).max(40), height - 14, 14);
+            // A bar needs little height: it stands below the name, which keeps its room.
+            if beside.most > 0 { (below, true) } else { (beside, false) }
         }
     }
 }

@@ -25,7 +25,11 @@ struct IncidentPage {
     confidence: &'static str,
     suspects: Vec<SuspectRow>,
     affected: Vec<AffectedRow>,
-    timeline: Vec<(String, String)>,
+    onsets: Vec<OnsetRow>,
+    /// Where the wall of then is, if the past is known; else empty.
+    wall_then: String,
+    /// When, the wall of then (or nothing), what.
+    timeline: Vec<(String, String, String)>,
 }
 
 struct SuspectRow {
@@ -36,7 +40,23 @@ struct SuspectRow {
     link: Option<String>,
     percent: u32,
     word: &'static str,
+    /// What speaks for it.
     evidence: Vec<String>,
+    /// What speaks against it.
+    against: Vec<String>,
+}
+
+/// A component in the order of onset.
+struct OnsetRow {
+    name: String,
+    title: String,
+    level: &'static str,
+    root: bool,
+    word: String,
+    /// Where its bar begins, of a thousand.
+    from: i64,
+    /// `12:07:41` for the first, `+1.2 s` for the others.
+    at: String,
 }
 
 struct AffectedRow {
@@ -59,10 +79,11 @@ pub(crate) async fn incident(
         return not_found(&prefs);
     };
     let format = Format { lang: prefs.lang, zone: state.zone.clone() };
-    render(StatusCode::OK, &page(&board, found, Head::of(&prefs), &format))
+    render(StatusCode::OK, &page(&board, found, Head::of(&prefs), state.past.is_some(), &format))
 }
 
-fn page(board: &Board, incident: &Incident, head: Head, format: &Format) -> IncidentPage {
+/// `past`: boards of the past can be asked for.
+fn page(board: &Board, incident: &Incident, head: Head, past: bool, format: &Format) -> IncidentPage {
     let lang = format.lang;
     let verdict = &incident.verdict;
     let end = incident.resolved_at.unwrap_or(board.at);
@@ -82,7 +103,8 @@ fn page(board: &Board, incident: &Incident, head: Head, format: &Format) -> Inci
         link: suspect.culprit.component(&board.model).map(|id| board.model.component(id).name.clone()),
         percent: (suspect.confidence * 100.0).round() as u32,
         word: format.confidence(suspect.confidence),
-        evidence: suspect.evidence.iter().map(|evidence| evidence.text.get(lang).to_owned()).collect(),
+        evidence: sentences(suspect, false, lang),
+        against: sentences(suspect, true, lang),
     };
     let affected = verdict.affected.iter().map(|affected| {
         let component = board.model.component(affected.component);
@@ -97,7 +119,17 @@ fn page(board: &Board, incident: &Incident, head: Head, format: &Format) -> Inci
             },
         }
     });
+    let then = |at: jiff::Timestamp| {
+        let join = if head.query.is_empty() { "?" } else { "&" };
+        let (from, to) = (incident.opened_at.as_second() - 60, end.as_second() + 60);
+        if past {
+            format!("/{}{join}at={}&from={from}&to={to}", head.query, at.as_second())
+        } else {
+            String::new()
+        }
+    };
     IncidentPage {
+        wall_then: then(incident.opened_at),
         id: incident.id.clone(),
         title: incident.title.get(lang).to_owned(),
         advice: incident.advice.get(lang).to_owned(),
@@ -105,13 +137,62 @@ fn page(board: &Board, incident: &Incident, head: Head, format: &Format) -> Inci
         lasting: format.ago(incident.opened_at, end),
         when,
         confidence: verdict.roots.first().map_or("", |root| format.confidence(root.confidence)),
+        onsets: onsets(board, incident, format),
         suspects: suspects.iter().enumerate().map(row).collect(),
         affected: affected.collect(),
         timeline: incident
             .timeline
             .iter()
-            .map(|entry| (format.time(entry.at), entry.what.get(lang).to_owned()))
+            .map(|entry| (format.time(entry.at), then(entry.at), entry.what.get(lang).to_owned()))
             .collect(),
         head,
     }
+}
+
+fn sentences(suspect: &topology::verdict::Suspect, against: bool, lang: topology::text::Lang) -> Vec<String> {
+    let wanted = suspect.evidence.iter().filter(|evidence| (evidence.kind == "against") == against);
+    wanted.map(|evidence| evidence.text.get(lang).to_owned()).collect()
+}
+
+/// Who was first: the root and what suffers from it, by the time their present level began. Nothing once all is
+/// over: the levels of then are no longer on the board.
+fn onsets(board: &Board, incident: &Incident, format: &Format) -> Vec<OnsetRow> {
+    if incident.state == IncidentState::Resolved {
+        return Vec::new();
+    }
+    let verdict = &incident.verdict;
+    let roots: Vec<_> =
+        verdict.roots.iter().filter_map(|root| root.culprit.component(&board.model)).collect();
+    let mut all: Vec<_> = roots.iter().copied().chain(verdict.affected.iter().map(|a| a.component)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|id| board.component(*id).health.is_unhealthy());
+    all.sort_by_key(|id| (board.component(*id).since, !roots.contains(id), *id));
+    let Some(first) = all.first().map(|id| board.component(*id).since) else { return Vec::new() };
+    let after = |id| board.component(id).since.duration_since(first).as_millis().max(0) as i64;
+    // The last of them begins at four fifths, so that every bar can be seen.
+    let whole = (all.last().map_or(0, |id| after(*id)) * 5 / 4).max(1000);
+    let row = |id: &topology::model::ComponentId| {
+        let (component, state) = (board.model.component(*id), board.component(*id));
+        let ms = after(*id);
+        OnsetRow {
+            name: component.name.clone(),
+            title: component.title.get(format.lang).to_owned(),
+            level: state.health.level().as_str(),
+            root: roots.contains(id),
+            word: match state.short.get(format.lang) {
+                "" => format.level(state.health.level()).to_owned(),
+                short => short.to_owned(),
+            },
+            from: ms * 1000 / whole,
+            at: match ms {
+                0 => format.time(first),
+                ms if ms < 60_000 => {
+                    format!("+{}.{} {}", ms / 1000, ms % 1000 / 100, format.pick("s", "秒"))
+                }
+                ms => format!("+{}", format.seconds(ms.unsigned_abs() / 1000)),
+            },
+        }
+    };
+    all.iter().map(row).collect()
 }

@@ -2,6 +2,8 @@
 
 mod incident;
 mod node;
+mod share;
+mod table;
 mod wall;
 
 use askama::Template;
@@ -14,13 +16,18 @@ use crate::respond::Prefs;
 
 pub(crate) use incident::incident;
 pub(crate) use node::node;
-pub(crate) use wall::wall;
+pub(crate) use share::{embed, node_badge, platform_badge, topology};
+pub(crate) use table::table;
+pub(crate) use wall::{group, wall};
 
 /// What every page needs in its head.
 pub(crate) struct Head {
     lang: Lang,
     theme: &'static str,
-    query: &'static str,
+    query: String,
+    /// The same page in the other language and in the other theme.
+    other_lang: String,
+    other_theme: String,
     css: String,
     icon: String,
 }
@@ -30,7 +37,9 @@ impl Head {
         Self {
             lang: prefs.lang,
             theme: prefs.theme,
-            query: prefs.query,
+            query: prefs.query.clone(),
+            other_lang: prefs.turned("lang", if prefs.lang == Lang::En { "zh" } else { "en" }),
+            other_theme: prefs.turned("theme", if prefs.theme == "light" { "dark" } else { "light" }),
             css: assets::url("wall.css"),
             icon: assets::url("icon.svg"),
         }

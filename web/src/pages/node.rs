@@ -40,8 +40,33 @@ struct NodePage {
     runbook: Option<String>,
     sides: [Side; 2],
     instances: Vec<InstanceRow>,
-    signals: Vec<(String, String)>,
+    faults: Vec<FaultRow>,
+    signals: Vec<SignalRow>,
 }
+
+/// What an instance last said when it did not answer well.
+struct FaultRow {
+    at: String,
+    instance: String,
+    level: &'static str,
+    kind: &'static str,
+    stage: &'static str,
+    words: String,
+}
+
+struct SignalRow {
+    name: String,
+    value: String,
+    /// How it stands against its thresholds; empty without any.
+    level: &'static str,
+    /// `yellow from 80 %, red from 95 %`.
+    bounds: String,
+}
+
+/// Faults that are shown.
+const MOST_FAULTS: usize = 8;
+/// Characters of a target's words that are shown.
+const MOST_WORDS: usize = 200;
 
 struct Because {
     number: u32,
@@ -57,6 +82,10 @@ struct NodeRow {
     name: String,
     title: String,
     level: &'static str,
+    /// Unhealthy, and another's doing: its badge is hollow.
+    affected: bool,
+    /// The number of the root behind it, 0 when there is none.
+    number: u32,
     strength: &'static str,
     word: String,
 }
@@ -64,6 +93,7 @@ struct NodeRow {
 struct InstanceRow {
     name: String,
     level: &'static str,
+    affected: bool,
     word: String,
     fault: String,
     words: String,
@@ -92,6 +122,11 @@ pub(crate) async fn node(
 
 fn page(board: &Board, id: ComponentId, name: String, head: Head, format: &Format) -> NodePage {
     let (component, state, lang) = (board.model.component(id), board.component(id), format.lang);
+    let (red, green) = (component.confirm.red_after, component.confirm.green_after);
+    let confirm = match lang {
+        Lang::En => format!("red after {red}, green after {green}"),
+        Lang::Zh => format!("{red} 次判红，{green} 次恢复"),
+    };
     let level = state.health.level();
     let number = board.number_of(id).unwrap_or(0);
     let because = (number > 0 && !board.is_root(id) && state.health.is_unhealthy()).then(|| Because {
@@ -136,8 +171,8 @@ fn page(board: &Board, id: ComponentId, name: String, head: Head, format: &Forma
             .map(|probe| {
                 let (every, limit) = (Format::latency(probe.interval), Format::latency(probe.timeout));
                 match lang {
-                    Lang::En => format!("{} every {every}, timeout {limit}", probe.kind.name),
-                    Lang::Zh => format!("{}，间隔 {every}，超时 {limit}", probe.kind.name),
+                    Lang::En => format!("{} every {every}, timeout {limit}, {confirm}", probe.kind.name),
+                    Lang::Zh => format!("{}，间隔 {every}，超时 {limit}，{confirm}", probe.kind.name),
                 }
             })
             .collect(),
@@ -153,7 +188,8 @@ fn page(board: &Board, id: ComponentId, name: String, head: Head, format: &Forma
             },
         ],
         instances: component.instance_ids().map(|id| instance(board, id, format)).collect(),
-        signals: signals(board, id),
+        faults: faults(board, id, format),
+        signals: signals(board, id, format),
         head,
         name,
     }
@@ -180,6 +216,8 @@ fn rows(board: &Board, dependencies: &[DependencyId], back: bool, format: &Forma
             name: component.name.clone(),
             title: component.title.get(format.lang).to_owned(),
             level: state.health.level().as_str(),
+            affected: state.health.is_unhealthy() && !board.is_root(other),
+            number: if state.health.is_unhealthy() { board.number_of(other).unwrap_or(0) } else { 0 },
             strength: match dependency.strength {
                 Strength::Required => format.pick_static("required", "必需"),
                 Strength::Optional => format.pick_static("optional", "可选"),
@@ -208,6 +246,7 @@ fn instance(board: &Board, id: InstanceId, format: &Format) -> InstanceRow {
     InstanceRow {
         name: instance.name.clone(),
         level: state.health.level().as_str(),
+        affected: state.explained_by.is_some(),
         word,
         fault: fault.unwrap_or_default().to_owned(),
         words: state.words.get(format.lang).to_owned(),
@@ -217,14 +256,45 @@ fn instance(board: &Board, id: InstanceId, format: &Format) -> InstanceRow {
     }
 }
 
-/// Every signal with its largest value, in the unit that its name ends in.
-fn signals(board: &Board, id: ComponentId) -> Vec<(String, String)> {
-    use topology::kind::{Unit, show_value};
+/// The confirmed faults, the newest first.
+fn faults(board: &Board, id: ComponentId, format: &Format) -> Vec<FaultRow> {
+    let mut ids: Vec<InstanceId> = board.model.component(id).instance_ids().collect();
+    ids.retain(|id| board.instance(*id).fault.is_some());
+    ids.sort_by_key(|id| std::cmp::Reverse(board.instance(*id).since));
+    let row = |id: &InstanceId| {
+        let state = board.instance(*id);
+        let fault = state.fault.as_ref()?;
+        Some(FaultRow {
+            at: format.time(state.since),
+            instance: board.model.instance(*id).name.clone(),
+            level: state.health.level().as_str(),
+            kind: match format.lang {
+                Lang::En => fault.kind.short(),
+                Lang::Zh => fault.kind.short_zh(),
+            },
+            stage: fault.stage,
+            words: fault.words.chars().take(MOST_WORDS).collect(),
+        })
+    };
+    ids.iter().take(MOST_FAULTS).filter_map(row).collect()
+}
+
+/// Every signal with its worst value over the instances, in the unit that its name ends in.
+fn signals(board: &Board, id: ComponentId, format: &Format) -> Vec<SignalRow> {
+    use topology::kind::{Bad, Unit, show_value};
+    let component = board.model.component(id);
+    let threshold = |name: &str| {
+        let mut all = component.probes.iter().flat_map(|probe| &probe.thresholds);
+        all.find(|threshold| threshold.signal == name)
+    };
     let mut all: BTreeMap<&str, f64> = BTreeMap::new();
-    for instance in board.model.component(id).instance_ids() {
+    for instance in component.instance_ids() {
         for (name, value) in &board.instance(instance).signals {
             let worst = all.entry(name).or_insert(*value);
-            *worst = worst.max(*value);
+            *worst = match threshold(name).map(|threshold| threshold.bad) {
+                Some(Bad::Below) => worst.min(*value),
+                _ => worst.max(*value),
+            };
         }
     }
     let unit = |name: &str| match name.split('[').next().unwrap_or(name) {
@@ -233,5 +303,35 @@ fn signals(board: &Board, id: ComponentId) -> Vec<(String, String)> {
         name if name.ends_with("_ratio") => Unit::Ratio,
         _ => Unit::Count,
     };
-    all.into_iter().map(|(name, value)| (name.to_owned(), show_value(value, unit(name)))).collect()
+    let row = |(name, value): (&str, f64)| {
+        let threshold = threshold(name);
+        let reached = |limit: Option<f64>| match (limit, threshold.map(|threshold| threshold.bad)) {
+            (Some(limit), Some(Bad::Below)) => value <= limit,
+            (Some(limit), Some(_)) => value >= limit,
+            _ => false,
+        };
+        let (yellow, red) = threshold.map_or((None, None), |threshold| (threshold.yellow, threshold.red));
+        let show = |limit: f64| show_value(limit, unit(name));
+        let words = |limit: Option<f64>, en: &str, zh: &str| {
+            limit.map(|limit| match format.lang {
+                Lang::En => format!("{en} from {}", show(limit)),
+                Lang::Zh => format!("{} 起{zh}", show(limit)),
+            })
+        };
+        let bounds: Vec<String> =
+            words(yellow, "yellow", "黄").into_iter().chain(words(red, "red", "红")).collect();
+        SignalRow {
+            name: name.to_owned(),
+            value: show(value),
+            level: if reached(red) {
+                "red"
+            } else if reached(yellow) {
+                "yellow"
+            } else {
+                ""
+            },
+            bounds: bounds.join(format.pick(", ", "，")),
+        }
+    };
+    all.into_iter().map(row).collect()
 }

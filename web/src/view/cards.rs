@@ -7,11 +7,13 @@ use topology::model::{ComponentId, InstanceId};
 use topology::text::Lang;
 use topology::verdict::Culprit;
 
-use super::{Format, circled, figures};
-use crate::layout::{Card, Layout, Shape};
+use super::{Format, Tree, circled, figures, groups};
+use crate::layout::{Card, Shape};
+use crate::scene::{Cell, Place};
+use crate::stage::Stage;
 
 /// What a card shows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct CardView {
     /// Its level's word.
     pub(crate) level: &'static str,
@@ -25,23 +27,77 @@ pub(crate) struct CardView {
     pub(crate) since: i64,
     /// The figures, at most two.
     pub(crate) figures: Vec<String>,
-    /// One letter an instance, in the layout's order.
+    /// One letter an instance, in the layout's order; beside a bar only the unhealthy, the first ones.
     pub(crate) cells: String,
+    /// Where there are too many for a cell each: a bar by level.
+    pub(crate) bar: Option<Tree>,
+    /// Unhealthy ones that have no cell beside the bar: `+37`.
+    pub(crate) rest: String,
     /// In a card that lists its instances: the latency or the fault of each.
     pub(crate) rows: Vec<String>,
     /// All of it as one sentence, for those who listen.
     pub(crate) label: String,
 }
 
-/// The cards of `board`, by component.
-pub(crate) fn cards(board: &Board, layout: &Layout, format: &Format) -> Vec<CardView> {
+/// The cards of `board`, by place.
+pub(crate) fn cards(board: &Board, stage: &Stage, format: &Format) -> Vec<CardView> {
     let names = root_names(board, format.lang);
-    layout
-        .cards
-        .iter()
-        .enumerate()
-        .map(|(i, card)| view(board, ComponentId(i as u32), card, &names, format))
-        .collect()
+    let views = stage.layout.cards.iter().zip(&stage.scene.places).map(|(card, place)| {
+        let all: String =
+            card.cells.order.iter().map(|id| cell(board, stage.scene.cells[id.index()])).collect();
+        let mut view = match place {
+            Place::Component(id) => view(board, *id, card, &stage.scene.cells, &names, format),
+            Place::Group(group) => {
+                let rows = if card.cells.listed {
+                    groups::rows(board, card, &stage.scene.cells, format)
+                } else {
+                    Vec::new()
+                };
+                CardView { rows, ..groups::view(board, group, &names, format) }
+            }
+        };
+        if card.cells.most > 0 {
+            view.bar = Some(bar(&all));
+            let sick: Vec<char> = all.chars().filter(|letter| !matches!(letter, 'g' | 'p')).collect();
+            view.cells = sick.iter().take(card.cells.most).collect();
+            let rest = sick.len().saturating_sub(card.cells.most);
+            view.rest = if rest > 0 { format!("+{rest}") } else { String::new() };
+        } else {
+            view.cells = all;
+        }
+        view
+    });
+    views.collect()
+}
+
+/// A thousand wide, the healthy first; what is unhealthy is never thinner than can be seen.
+fn bar(letters: &str) -> Tree {
+    const THINNEST: usize = 24;
+    let count = |of: &str| letters.chars().filter(|letter| of.contains(*letter)).count();
+    let parts = [("r", count("rxf")), ("y", count("y")), ("u", count("u")), ("z", count("z"))];
+    let total = letters.len().max(1);
+    let width = |n: usize| if n == 0 { 0 } else { (n * 1000 / total).max(THINNEST) };
+    let sick: usize = parts.iter().map(|(_, n)| width(*n)).sum();
+    let mut x = 1000_usize.saturating_sub(sick);
+    let rect = |class: &str, x: usize, width: usize| {
+        Tree::of("rect", class, Vec::new())
+            .with("x", x.to_string())
+            .with("width", width.to_string())
+            .with("height", "10")
+    };
+    let mut rects = vec![rect("g", 0, x)];
+    for (class, n) in parts.into_iter().filter(|(_, n)| *n > 0) {
+        rects.push(rect(class, x, width(n)));
+        x += width(n);
+    }
+    Tree::of("svg", "bar", rects).with("viewBox", "0 0 1000 10").with("preserveAspectRatio", "none")
+}
+
+fn cell(board: &Board, cell: Cell) -> char {
+    match cell {
+        Cell::Instance(id) => letter(board, id),
+        Cell::Component(id) => groups::letter(board, id),
+    }
 }
 
 /// The name of each root for people, in the order of their numbers.
@@ -68,7 +124,14 @@ pub(crate) fn culprit_name(board: &Board, culprit: Culprit, lang: Lang) -> Strin
     }
 }
 
-fn view(board: &Board, id: ComponentId, card: &Card, names: &[String], format: &Format) -> CardView {
+fn view(
+    board: &Board,
+    id: ComponentId,
+    card: &Card,
+    cells: &[Cell],
+    names: &[String],
+    format: &Format,
+) -> CardView {
     let state = board.component(id);
     let level = state.health.level();
     let number = board.number_of(id).unwrap_or(0);
@@ -100,10 +163,19 @@ fn view(board: &Board, id: ComponentId, card: &Card, names: &[String], format: &
             figures = vec![both];
         }
     }
-    let cells = card.cells.order.iter().map(|id| letter(board, *id)).collect();
-    let rows = if card.cells.listed { rows(board, card, format) } else { Vec::new() };
+    let rows = if card.cells.listed { rows(board, card, cells, format) } else { Vec::new() };
     let label = label(board, id, number, kind, names, format);
-    CardView { level: level.as_str(), state: kind, number, fault, since, figures, cells, rows, label }
+    CardView {
+        level: level.as_str(),
+        state: kind,
+        number,
+        fault,
+        since,
+        figures,
+        rows,
+        label,
+        ..CardView::default()
+    }
 }
 
 /// The short word, or failing that the dependency whose trouble it has.
@@ -125,9 +197,10 @@ fn fault(board: &Board, id: ComponentId, format: &Format) -> String {
     }
 }
 
-fn rows(board: &Board, card: &Card, format: &Format) -> Vec<String> {
+fn rows(board: &Board, card: &Card, cells: &[Cell], format: &Format) -> Vec<String> {
     let row = |id: &InstanceId| {
-        let state = board.instance(*id);
+        let Cell::Instance(id) = cells[id.index()] else { return String::new() };
+        let state = board.instance(id);
         match (state.short.get(format.lang), state.latency) {
             ("", Some(latency)) if state.health == Health::Green => Format::latency(latency),
             ("", _) if state.health == Health::Green => String::new(),
@@ -158,7 +231,7 @@ fn primary(board: &Board, id: InstanceId) -> bool {
     board.instance(id).role.or(label) == Some("primary")
 }
 
-fn label(
+pub(super) fn label(
     board: &Board,
     id: ComponentId,
     number: u32,

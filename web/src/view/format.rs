@@ -83,6 +83,26 @@ impl Format {
         topology::kind::show_value(duration.as_secs_f64(), topology::kind::Unit::Seconds)
     }
 
+    /// A count: `18,204`, in Chinese `1.8 万` from ten thousand up.
+    pub(crate) fn count(&self, n: usize) -> String {
+        if self.lang == Lang::Zh && n >= 10_000 {
+            let tenths = (n + 500) / 1000;
+            return match (tenths / 10, tenths % 10) {
+                (whole, 0) => format!("{whole} 万"),
+                (whole, part) => format!("{whole}.{part} 万"),
+            };
+        }
+        let digits = n.to_string();
+        let mut out = String::new();
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                out.push(',');
+            }
+            out.push(digit);
+        }
+        out
+    }
+
     /// The word for a level.
     pub(crate) fn level(&self, level: topology::level::Level) -> &'static str {
         use topology::level::Level;
@@ -134,5 +154,14 @@ mod tests {
         assert_eq!(shown, ["8 s", "3 min 22 s", "1 h 5 min", "2 d 7 h"]);
         assert_eq!(Format { lang: Lang::Zh, ..en }.seconds(202), "3 分 22 秒");
         assert_eq!(circled(3), "③");
+    }
+
+    #[test]
+    fn counts_have_commas_and_in_chinese_ten_thousands() {
+        let en = Format { lang: Lang::En, zone: TimeZone::UTC };
+        let zh = Format { lang: Lang::Zh, ..en.clone() };
+        let shown = |format: &Format| [7, 999, 9812, 18_204, 1_210_000].map(|n| format.count(n));
+        assert_eq!(shown(&en), ["7", "999", "9,812", "18,204", "1,210,000"]);
+        assert_eq!(shown(&zh), ["7", "999", "9,812", "1.8 万", "121 万"]);
     }
 }

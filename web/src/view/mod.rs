@@ -2,26 +2,30 @@
 //! two of can be compared to tell a page what changed.
 
 mod cards;
+mod curve;
 mod figures;
 mod format;
+mod groups;
 mod header;
+mod past;
 mod patch;
 mod strip;
 mod tree;
 
 use collector::board::Board;
-use jiff::tz::TimeZone;
+use jiff::Timestamp;
 use serde::Serialize;
-use topology::text::Lang;
+use topology::level::Level;
 
 pub(crate) use cards::{CardView, culprit_name, root_names};
+pub use curve::CurveData;
 pub(crate) use format::Format;
-use format::circled;
-pub(crate) use header::Header;
-pub(crate) use patch::patch;
+pub(crate) use format::circled;
+pub(crate) use header::{Header, counts_in_words};
+pub(crate) use patch::{patch, whole};
 pub(crate) use tree::Tree;
 
-use crate::layout::Layout;
+use crate::stage::Stage;
 
 /// Everything the wall shows that can change.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +37,8 @@ pub(crate) struct View {
     pub(crate) lit: Vec<Option<LitView>>,
     /// The panels of the strip.
     pub(crate) strip: Tree,
+    /// The business curve.
+    pub(crate) orders: Tree,
     /// By lane, for the list.
     pub(crate) lanes: Vec<LaneView>,
     /// When the newest observation was made, in milliseconds since 1970.
@@ -60,29 +66,36 @@ pub(crate) struct LitView {
 }
 
 impl View {
-    /// The view of `board`.
-    pub(crate) fn of(board: &Board, layout: &Layout, lang: Lang, zone: &TimeZone) -> Self {
-        let format = Format { lang, zone: zone.clone() };
-        let cards = cards::cards(board, layout, &format);
-        let lit = board
-            .model
-            .dependencies
-            .iter()
-            .zip(&board.edges)
-            .map(|(dependency, edge)| {
-                let level = board.component(dependency.from).health.level().as_str();
-                let level = if level == "red" { "red" } else { "yellow" };
-                edge.lit.map(|lit| LitView { hop: (lit.hops + 1).min(4), level })
-            })
-            .collect();
+    /// The view of `board` on `stage`; nothing is claimed of the time before `known_since`.
+    pub(crate) fn of(
+        board: &Board,
+        stage: &Stage,
+        curve: Option<&CurveData>,
+        known_since: Timestamp,
+        format: &Format,
+    ) -> Self {
+        let cards = cards::cards(board, stage, format);
+        let lit = stage.scene.wires.iter().map(|of| lit(board, of)).collect();
         let newest = board.instances.iter().filter_map(|instance| instance.observed_at).max();
         Self {
-            header: header::header(board, &format),
-            lanes: layout.lanes.iter().map(|lane| header::lane(board, &lane.components, lang)).collect(),
-            strip: strip::strip(board, &cards, &format),
+            header: header::header(board, format),
+            lanes: header::lanes(board, stage, format),
+            strip: strip::strip(board, stage, known_since, format),
+            orders: curve::panel(board, curve, format),
             cards,
             lit,
             newest: newest.unwrap_or(board.at).as_millisecond(),
         }
     }
+}
+
+/// How a wire that stands for `of` is lit: as the one nearest to a root is, and as red as the worst.
+fn lit(board: &Board, of: &[topology::graph::DependencyId]) -> Option<LitView> {
+    let lit = || of.iter().filter(|id| board.edge(**id).lit.is_some());
+    let hops = lit().filter_map(|id| board.edge(*id).lit).map(|lit| lit.hops).min()?;
+    let red = lit().any(|id| {
+        let from = board.model.dependencies[id.index()].from;
+        board.component(from).health.level() == Level::Red
+    });
+    Some(LitView { hop: (hops + 1).min(4), level: if red { "red" } else { "yellow" } })
 }

@@ -2,19 +2,25 @@
 
 use collector::board::Board;
 use collector::incident::Incident;
+use jiff::{SignedDuration, Timestamp};
 use topology::level::Level;
 use topology::text::Lang;
 use topology::verdict::{Affected, Culprit, Suspect};
 
-use super::cards::{CardView, culprit_name};
-use super::{Format, Tree};
+use super::cards::culprit_name;
+use super::{Format, Tree, past};
+use crate::stage::Stage;
 
 /// Panels side by side, at most.
 const PANELS: usize = 2;
 
+/// How long the page says that the topology has changed.
+const TOLD: SignedDuration = SignedDuration::from_secs(60);
+
 struct Strip<'a> {
     board: &'a Board,
-    cards: &'a [CardView],
+    stage: &'a Stage,
+    known_since: Timestamp,
     format: &'a Format,
 }
 
@@ -27,8 +33,8 @@ struct Cause<'a> {
 }
 
 /// The strip of `board`.
-pub(crate) fn strip(board: &Board, cards: &[CardView], format: &Format) -> Tree {
-    let strip = Strip { board, cards, format };
+pub(crate) fn strip(board: &Board, stage: &Stage, known_since: Timestamp, format: &Format) -> Tree {
+    let strip = Strip { board, stage, known_since, format };
     let causes = strip.causes();
     let mut parts: Vec<Tree> = match causes.as_slice() {
         [] => vec![strip.quiet()],
@@ -42,6 +48,7 @@ pub(crate) fn strip(board: &Board, cards: &[CardView], format: &Format) -> Tree 
     if !causes.is_empty() {
         parts.extend(strip.file_trouble().map(|lines| Tree::text("p", "file", lines.join(": "))));
     }
+    parts.extend(strip.changed().map(|words| Tree::text("p", "file", words)));
     let class = match causes.len() {
         0 | 1 => "strip",
         2 => "strip two",
@@ -180,33 +187,36 @@ impl<'a> Strip<'a> {
     }
 
     fn breaks(&self, cause: &Cause<'_>) -> Vec<Tree> {
-        const MOST: usize = 6;
+        const MOST: usize = 3;
         let affected = &cause.affected;
         if affected.is_empty() {
             let words = self.format.pick("No other component is affected", "未波及其他组件");
             return vec![Tree::text("li", "", words)];
         }
-        let shown = if affected.len() > MOST { MOST - 1 } else { affected.len() };
-        let mut list: Vec<Tree> = affected[..shown]
-            .iter()
-            .map(|a| {
-                let word = Tree::text("span", &format!("w {}", a.health.level().as_str()), self.word(a));
-                Tree::of("li", "", vec![Tree::text("span", "", self.title(a.component)), word])
-            })
-            .collect();
-        if shown < affected.len() {
-            let rest = affected.len() - shown;
-            let words = match self.lang() {
-                Lang::En => format!("and {rest} more"),
-                Lang::Zh => format!("另有 {rest} 个"),
-            };
-            list.push(Tree::text("li", "", words));
+        let row = |a: &&Affected| {
+            let word = Tree::text("span", &format!("w {}", a.health.level().as_str()), self.word(a));
+            Tree::of("li", "", vec![Tree::text("span", "", self.title(a.component)), word])
+        };
+        if affected.len() <= MOST {
+            return affected.iter().map(row).collect();
         }
+        let mut list: Vec<Tree> = affected[..MOST - 1].iter().map(row).collect();
+        let rest: Vec<&str> = affected[MOST - 1..].iter().map(|a| self.title(a.component)).collect();
+        let words = match self.lang() {
+            Lang::En => format!("and {} more: {}", rest.len(), rest.join(", ")),
+            Lang::Zh => format!("另有 {} 个：{}", rest.len(), rest.join("、")),
+        };
+        list.push(Tree::text("li", "", words.clone()).with("title", words));
         list
     }
 
+    /// A component's fault as its card says it.
     fn word(&self, affected: &Affected) -> String {
-        self.cards.get(affected.component.index()).map(|card| card.fault.clone()).unwrap_or_default()
+        let state = self.board.component(affected.component);
+        match state.short.get(self.lang()) {
+            "" => self.format.level(state.health.level()).to_owned(),
+            short => short.to_owned(),
+        }
     }
 
     /// One of two panels.
@@ -273,7 +283,7 @@ impl<'a> Strip<'a> {
         let rows: Vec<Tree> = board
             .resolved
             .iter()
-            .take(4)
+            .take(2)
             .map(|incident| {
                 let end = incident.resolved_at.unwrap_or(board.at);
                 let link = Tree::text("a", "", incident.title.get(self.lang()))
@@ -294,15 +304,31 @@ impl<'a> Strip<'a> {
         let past = if rows.is_empty() { Tree::text("p", "note", none) } else { Tree::of("ul", "", rows) };
         let title = format.pick("Past incidents", "近期事件");
         let own: Vec<Tree> = self.own_state().into_iter().map(|line| Tree::text("li", "", line)).collect();
-        let columns = vec![
-            Tree::of("div", "past", vec![Tree::text("h3", "", title), past]),
-            Tree::of(
-                "div",
-                "own",
-                vec![Tree::text("h3", "", format.pick("This monitor", "监控自身")), Tree::of("ul", "", own)],
-            ),
+        let monitor = Tree::text("h3", "", format.pick("This monitor", "监控自身"));
+        let words = vec![
+            Tree::text("h2", "h", title),
+            past,
+            Tree::of("div", "own", vec![monitor, Tree::of("ul", "", own)]),
         ];
-        Tree::of("section", "panel quiet", columns)
+        let mut columns: Vec<Tree> =
+            past::bars(board, self.stage, self.known_since, format).into_iter().collect();
+        columns.push(Tree::of("div", "past", words));
+        Tree::of("section", "panel quiet", columns).with("aria-label", title)
+    }
+
+    /// For a minute after the file was read anew: cards may have moved.
+    fn changed(&self) -> Option<String> {
+        let (grown, at) = (self.stage.grown?, self.board.monitor.file_read_at?);
+        if self.board.at.duration_since(at) > TOLD {
+            return None;
+        }
+        let time = self.format.time(at);
+        let count = match (grown, self.lang()) {
+            (0, _) => String::new(),
+            (n, Lang::En) => format!(": {n:+} components"),
+            (n, Lang::Zh) => format!("：{n:+} 个组件"),
+        };
+        Some(format!("{} {time}{count}", self.format.pick("topology changed", "拓扑已变更")))
     }
 
     /// The topology file was changed and cannot be used: that, and its first mistake.
@@ -325,12 +351,14 @@ impl<'a> Strip<'a> {
     }
 
     fn own_state(&self) -> Vec<String> {
-        let (monitor, total) = (&self.board.monitor, self.board.instances.len());
-        let rate = monitor.probes_per_second.round();
+        let monitor = &self.board.monitor;
+        let (seen, total) = (self.format.count(monitor.seen), self.format.count(self.board.instances.len()));
+        // Rounded to a tenth of itself: a figure that flickers says nothing more.
+        let rate = self.format.count(steady(monitor.probes_per_second));
         let late = monitor.late.as_secs_f64();
         let mut lines = match self.lang() {
-            Lang::En => vec![format!("{} of {total} instances seen, {rate} probes a second", monitor.seen)],
-            Lang::Zh => vec![format!("已见 {} / {total} 个实例，每秒 {rate} 次探测", monitor.seen)],
+            Lang::En => vec![format!("{seen} of {total} instances seen, {rate} probes a second")],
+            Lang::Zh => vec![format!("已见 {seen} / {total} 个实例，每秒 {rate} 次探测")],
         };
         lines.push(match (late < 0.1, self.lang()) {
             (true, Lang::En) => "Probes start on time".to_owned(),
@@ -345,4 +373,10 @@ impl<'a> Strip<'a> {
         }
         lines
     }
+}
+
+/// `rate` to two digits.
+fn steady(rate: f64) -> usize {
+    let step = 10_f64.powi((rate.max(1.0).log10().floor() as i32 - 1).max(0));
+    ((rate / step).round() * step) as usize
 }

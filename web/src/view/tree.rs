@@ -13,8 +13,10 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    /// An element with a class; an empty class is left out.
-    pub(crate) fn of(tag: &'static str, class: &str, children: Vec<Self>) -> Self {
+    /// An element with a class; an empty class is left out, and so are empty texts: in the browser's document
+    /// there is no node for them, and [`Tree::changes`] counts nodes.
+    pub(crate) fn of(tag: &'static str, class: &str, mut children: Vec<Self>) -> Self {
+        children.retain(|child| !matches!(child, Self::Text(text) if text.is_empty()));
         let attributes = if class.is_empty() { Vec::new() } else { vec![("class", class.to_owned())] };
         Self::Element(tag, attributes, children)
     }
@@ -38,6 +40,39 @@ impl Tree {
         let mut out = String::new();
         self.write(&mut out, query);
         out
+    }
+
+    /// What must be replaced in `self` to make it `new`: the way to each node, by child numbers, and the node.
+    pub(crate) fn changes<'a>(&self, new: &'a Self) -> Vec<(Vec<usize>, &'a Self)> {
+        let mut out = Vec::new();
+        self.compare(new, &mut Vec::new(), &mut out);
+        out
+    }
+
+    fn compare<'a>(&self, new: &'a Self, way: &mut Vec<usize>, out: &mut Vec<(Vec<usize>, &'a Self)>) {
+        if self == new {
+            return;
+        }
+        if let (
+            Self::Element(tag, attributes, children),
+            Self::Element(new_tag, new_attributes, new_children),
+        ) = (self, new)
+            && tag == new_tag
+            && attributes == new_attributes
+        {
+            if attributes.iter().any(|(name, _)| *name == "data-since") {
+                return; // the page counts these seconds itself
+            }
+            if children.len() == new_children.len() {
+                for (i, (child, new_child)) in children.iter().zip(new_children).enumerate() {
+                    way.push(i);
+                    child.compare(new_child, way, out);
+                    way.pop();
+                }
+                return;
+            }
+        }
+        out.push((way.clone(), new));
     }
 
     fn write(&self, out: &mut String, query: &str) {
@@ -99,6 +134,18 @@ impl Serialize for Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_differs_is_sent() {
+        let row = |text: &str| Tree::of("li", "", vec![Tree::text("b", "", text)]);
+        let since = |text: &str| Tree::text("i", "", text).with("data-since", "7");
+        let old = Tree::of("ul", "", vec![row("a"), row("b"), since("3 s")]);
+        let new = Tree::of("ul", "", vec![row("a"), row("c"), since("4 s")]);
+        assert_eq!(old.changes(&new), [(vec![1, 0, 0], &Tree::Text("c".to_owned()))]);
+        let longer = Tree::of("ul", "", vec![row("a")]);
+        assert_eq!(old.changes(&longer), [(vec![], &longer)]);
+        assert_eq!(old.changes(&old), []);
+    }
 
     #[test]
     fn markup_in_text_stays_text() {

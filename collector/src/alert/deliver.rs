@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use topology::model::{Channel, Model};
+use topology::alerting::Channel;
+use topology::model::Model;
 
 use super::message;
 use crate::clock::Clock;
@@ -65,8 +66,11 @@ impl Prepared {
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub fn of(model: &Model) -> Result<Self, reqwest::Error> {
-        let webhooks = model.receivers.iter().map(|receiver| {
-            let Channel::Webhook { url, secret } = &receiver.channel;
+        let webhooks = model.alerting.receivers.iter().filter_map(|receiver| match &receiver.channel {
+            Channel::Webhook { url, secret } => Some((receiver, url, secret)),
+            _ => None,
+        });
+        let webhooks = webhooks.map(|(receiver, url, secret)| {
             let http = reqwest::Client::builder()
                 .timeout(TRY)
                 .no_proxy()

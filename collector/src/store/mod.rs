@@ -46,9 +46,10 @@ pub enum StoreError {
 }
 
 /// The migrations, oldest first: version, name, text.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "history", include_str!("../../migrations/0001_history.sql")),
     (2, "changes", include_str!("../../migrations/0002_changes.sql")),
+    (3, "alerts", include_str!("../../migrations/0003_alerts.sql")),
 ];
 
 /// Connections at once: one writes, one delivers, one reads.

@@ -64,12 +64,16 @@ async fn store(dir: &tempfile::TempDir) -> Store {
 
 fn model_with_receiver() -> Model {
     let mut model = testkit::model("web x2 -> db\ndb tcp");
-    model.receivers.push(topology::model::Receiver {
+    model.alerting.receivers.push(topology::alerting::Receiver {
         name: "ops".to_owned(),
-        channel: topology::model::Channel::Webhook {
+        channel: topology::alerting::Channel::Webhook {
             url: "http://127.0.0.1:1/".to_owned().into(),
             secret: None,
         },
+        lang: topology::text::Lang::En,
+        fallback: None,
+        limits: Vec::new(),
+        template: topology::alerting::Template::default(),
     });
     model
 }

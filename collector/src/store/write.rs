@@ -124,7 +124,7 @@ impl Batch {
         if let Some(event) = change.message {
             let key = format!("{}-{}", incident.id, change.told.messages);
             let body = message::body(model, incident, event, &key)?;
-            for receiver in &model.receivers {
+            for receiver in &model.alerting.receivers {
                 self.messages.push(MessageRow {
                     key: key.clone(),
                     receiver: receiver.name.clone(),

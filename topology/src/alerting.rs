@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::calendar::{Hours, Window};
 use crate::level::Level;
@@ -36,7 +36,7 @@ impl Alerting {
 }
 
 /// Somebody who can be told of incidents.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Receiver {
     /// Its name in the file.
     pub name: String,
@@ -50,6 +50,17 @@ pub struct Receiver {
     pub limits: Vec<Limit>,
     /// Its own words, instead of ours.
     pub template: Template,
+}
+
+impl Receiver {
+    /// True when `other` is told in the same way, secrets included.
+    pub fn is_told_like(&self, other: &Self) -> bool {
+        // What is printed hides the secrets only.
+        let secrets = |receiver: &Self| -> Vec<String> {
+            receiver.channel.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect()
+        };
+        format!("{self:?}") == format!("{other:?}") && secrets(self) == secrets(other)
+    }
 }
 
 /// So many messages in any span of that length.
@@ -85,7 +96,7 @@ pub const PLACES: [(&str, &str); 10] = [
 ];
 
 /// How a receiver is told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Channel {
     /// JSON by HTTP POST.
     Webhook {
@@ -159,7 +170,7 @@ pub enum Channel {
 }
 
 /// Mail by SMTP.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Email {
     /// The server.
     pub host: String,
@@ -216,6 +227,19 @@ impl Channel {
             Self::Alertmanager { .. } => "alertmanager",
             Self::Email(_) => "email",
             Self::Exec { .. } => "exec",
+        }
+    }
+
+    fn secrets(&self) -> Vec<&SecretString> {
+        match self {
+            Self::Webhook { url, secret }
+            | Self::Dingtalk { url, secret, .. }
+            | Self::Feishu { url, secret, .. } => std::iter::once(url).chain(secret).collect(),
+            Self::Alertmanager { url, token, .. } => std::iter::once(url).chain(token).collect(),
+            Self::Wecom { url, .. } | Self::Slack { url, .. } | Self::Teams { url } => vec![url],
+            Self::PagerDuty { routing_key, .. } => vec![routing_key],
+            Self::Email(email) => email.login.iter().map(|(_, password)| password).collect(),
+            Self::Exec { .. } => Vec::new(),
         }
     }
 

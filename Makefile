@@ -40,15 +40,18 @@ test-web: web/e2e/node_modules lint-web
 	cd web/e2e && node --test --test-concurrency=1 *.test.mjs
 
 MUTATIONS ?= 1000000
+KILL_ROUNDS ?= 1000
 MUTATIONS_SEED ?= $(shell date +%s)
 
-test-long: ## property tests of 10,000 cases and a million broken files; MUTATIONS_SEED=N repeats a run
+test-long: ## property tests of 10,000 cases, a million broken files, 1,000 kills; MUTATIONS_SEED=N repeats a run
 	@scripts/need build
 	@echo "MUTATIONS=$(MUTATIONS) MUTATIONS_SEED=$(MUTATIONS_SEED)"
 	PROPTEST_CASES=10000 PROPTEST_RNG_SEED=$(MUTATIONS_SEED) \
 	$(CARGO) test --release -p topology -p probes -p collector -p web --lib
 	MUTATIONS=$(MUTATIONS) MUTATIONS_SEED=$(MUTATIONS_SEED) \
 	$(CARGO) test --release -p cli --test integration mutations:: -- --nocapture
+	KILL_ROUNDS=$(KILL_ROUNDS) KILL_SEED=$(MUTATIONS_SEED) \
+	$(CARGO) test --release -p cli --test integration kills:: -- --nocapture
 
 web/e2e/node_modules: web/e2e/package-lock.json
 	@scripts/need browser

@@ -24,6 +24,9 @@ Examples:
   topowatch probe redis://10.0.0.1:6379
   topowatch why                        what is really broken, and why we say so
   topowatch change order-service \"release 1.2\"
+  topowatch silence order-db --for 2h --why \"moving it\"
+  topowatch ack                        I take the worst open incident on
+  topowatch alert test ops             does my receiver work?
   topowatch record -o outage.json.gz   the last minutes, to be replayed
   topowatch impact order-db            what breaks if it breaks
   topowatch spof --fail-on red         has the platform a single point of failure?
@@ -31,7 +34,7 @@ Examples:
 Exit status: 0 green or done, 1 yellow or failed, 2 red or a broken file, 3 unknown or no answer,
 64 a command line that makes no sense.";
 
-const SERVER_TOKEN: &str = "Whoever changes something (reload, change) must have the token in this file; \
+const SERVER_TOKEN: &str = "Whoever changes something (reload, change, silence, ack) must have the token in this file; \
                             else TOPOWATCH_TOKEN, and without either only this machine may";
 const CLIENT_TOKEN: &str = "The file with the server's token; else TOPOWATCH_TOKEN";
 
@@ -51,6 +54,12 @@ pub(crate) enum Command {
     Reload(ReloadArgs),
     /// Tell a running server that something was changed: an incident that follows says so
     Change(ChangeArgs),
+    /// Hold the messages about nodes back for a while, pause them, list or end that
+    Silence(SilenceArgs),
+    /// Take an open incident on: nobody else is called for it, unless it gets worse
+    Ack(AckArgs),
+    /// Try the receivers of the file
+    Alert(AlertArgs),
     /// Write the last minutes of a running server to a file, for `topowatch replay`
     Record(RecordArgs),
     /// What breaks if a node breaks, and what stays up; from the file, without a server
@@ -118,12 +127,99 @@ pub(crate) struct SchemaArgs {
     /// The schema of overlays: nothing is required, and null removes
     #[arg(long)]
     pub(crate) overlay: bool,
+    /// The schema of what the generic webhook is sent
+    #[arg(long, conflicts_with = "overlay")]
+    pub(crate) webhook: bool,
 }
 
 const SCHEMA_EXAMPLES: &str = "\
 Write it beside the file, and name it in the first line of topology.yaml:
   topowatch schema > topology.schema.json
   # yaml-language-server: $schema=./topology.schema.json";
+
+#[derive(Debug, Args)]
+#[command(after_help = SILENCE_EXAMPLES)]
+pub(crate) struct SilenceArgs {
+    /// Components, instances, labels as zone=a, incidents by their id; `*` is everything. `list` and `end ID`
+    /// show and end them
+    #[arg(value_name = "NODE", required = true)]
+    pub(crate) nodes: Vec<String>,
+    /// How long
+    #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+    pub(crate) lasts: String,
+    /// From when on, as 2026-12-01T22:00:00+08:00; now, unless given
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// What for
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+    /// Who says so [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// Pause the nodes: they are shown as being worked at, and count for nothing
+    #[arg(long)]
+    pub(crate) maintenance: bool,
+    #[arg(long, value_name = "FILE", help = CLIENT_TOKEN)]
+    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+const SILENCE_EXAMPLES: &str = "\
+Examples:
+  topowatch silence order-db --for 2h --why \"moving it\"
+  topowatch silence zone=b --maintenance --for 30m
+  topowatch silence list               also the windows of the file, with their next three occurrences
+  topowatch silence end 0193…
+A silence holds messages back. What happens is recorded, and whoever was told of an incident is told of its end.";
+
+#[derive(Debug, Args)]
+pub(crate) struct AckArgs {
+    /// The incident [default: the worst, then oldest open one]
+    #[arg(value_name = "INCIDENT")]
+    pub(crate) incident: Option<String>,
+    /// What you are going to do
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Who takes it on [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// Let it go again
+    #[arg(long)]
+    pub(crate) undo: bool,
+    #[arg(long, value_name = "FILE", help = CLIENT_TOKEN)]
+    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AlertArgs {
+    #[command(subcommand)]
+    pub(crate) command: AlertCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertCommand {
+    /// Send a receiver a message marked as a test, now and from here; needs no server
+    Test(AlertTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AlertTestArgs {
+    /// A receiver of the file
+    #[arg(value_name = "RECEIVER")]
+    pub(crate) receiver: String,
+    /// The topology file
+    #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Lay this file over the topology, for one environment; may be given several times
+    #[arg(long = "overlay", value_name = "FILE")]
+    pub(crate) overlays: Vec<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Server {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
+use topology::model::Model;
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
                 model.instances.len(),
                 model.dependencies.len()
             ));
+            tell_windows(model);
         }
         Err(report) => {
             let errors = report.errors();
@@ -68,4 +70,26 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
         }
     }
     Ok(exit)
+}
+
+/// Each maintenance window with its next three occurrences, by the clocks of its zone: whether a pattern means what
+/// its writer meant is best seen so.
+fn tell_windows(model: &Model) {
+    let windows = collector::silence::windows(model, collector::clock::now());
+    for (window, maintenance) in windows.iter().zip(&model.alerting.maintenance) {
+        output::line(&format!("maintenance {}:", output::plain(&window.name)));
+        let here = |at: jiff::Timestamp| at.to_zoned_datetime(maintenance.window.zone.clone());
+        for span in window.current.iter().chain(&window.next) {
+            let (from, until) = (here(span.from), here(span.until));
+            let now = if window.current == Some(*span) { " (now)" } else { "" };
+            output::line(&format!(
+                "  {} to {}{now}",
+                from.strftime("%a %Y-%m-%d %H:%M %:z"),
+                until.strftime("%a %Y-%m-%d %H:%M %:z")
+            ));
+        }
+        if window.current.is_none() && window.next.is_empty() {
+            output::line("  never again: it lies in the past");
+        }
+    }
 }

@@ -60,7 +60,16 @@ impl Client {
 
     /// Sends `body` to `path`; status and JSON of the answer.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
-        let mut request = self.http.post(format!("{}{path}", self.base)).timeout(TIMEOUT).json(body);
+        self.change(self.http.post(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// Ends what is at `path`; status and JSON of the answer.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(u16, Value)> {
+        self.change(self.http.delete(format!("{}{path}", self.base))).await
+    }
+
+    async fn change(&self, request: reqwest::RequestBuilder) -> Result<(u16, Value)> {
+        let mut request = request.timeout(TIMEOUT);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }

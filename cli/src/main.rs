@@ -1,5 +1,7 @@
 //! topowatch: watches a platform from outside, and names what is really broken.
 
+mod ack;
+mod alert;
 mod args;
 mod change;
 mod check;
@@ -22,6 +24,7 @@ mod report;
 mod schema;
 mod scrub;
 mod serve;
+mod silence;
 mod spof;
 mod token;
 mod watched;
@@ -59,6 +62,9 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Reload(args) => runtime.block_on(reload::run(&args)),
         Command::Change(args) => runtime.block_on(change::run(&args)),
+        Command::Silence(args) => runtime.block_on(silence::run(&args)),
+        Command::Ack(args) => runtime.block_on(ack::run(&args)),
+        Command::Alert(args) => runtime.block_on(alert::run(&args)),
         Command::Record(args) => runtime.block_on(record::run(&args)),
         Command::Impact(args) => impact::run(&args),
         Command::Spof(args) => spof::run(&args),

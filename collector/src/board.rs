@@ -14,6 +14,7 @@ use topology::verdict::Culprit;
 
 use crate::changes::ChangeNote;
 use crate::incident::Incident;
+use crate::silence::Silence;
 
 /// Everything a reader may want to know, as of one moment. Readers hold an `Arc` of it and never lock
 /// writers.
@@ -43,6 +44,8 @@ pub struct Board {
     pub level: Level,
     /// What was changed out there lately, oldest first.
     pub changes: Arc<Vec<ChangeNote>>,
+    /// What people say is to be kept quiet, oldest first.
+    pub silences: Arc<Vec<Silence>>,
     /// What a person would say of it all.
     pub sentence: Text,
     /// The second line: what to do, or what is not broken.

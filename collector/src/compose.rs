@@ -76,6 +76,7 @@ pub(crate) fn board(engine: &mut Engine, parts: Parts) -> Board {
         resolved,
         level,
         changes: engine.changes.list(),
+        silences: engine.silences.list(),
         sentence: Text::default(),
         advice: Text::default(),
     };

@@ -9,7 +9,9 @@ use topology::model::Model;
 use crate::board::FileTrouble;
 use crate::case::Recording;
 use crate::changes::ChangeNote;
+use crate::incident::{Acknowledgement, Incident};
 use crate::reload::Reloaded;
+use crate::silence::Silence;
 
 /// Commands that wait at most; whoever comes later waits for a place.
 const QUEUE: usize = 64;
@@ -23,6 +25,12 @@ pub(crate) enum Command {
     Trouble(FileTrouble, oneshot::Sender<()>),
     /// Something was changed out there; false when that is known already.
     Change(ChangeNote, oneshot::Sender<bool>),
+    /// Keep something quiet; false when there are too many such wishes.
+    Silence(Silence, oneshot::Sender<bool>),
+    /// End a silence or a maintenance.
+    EndSilence(String, oneshot::Sender<Option<Silence>>),
+    /// Somebody takes an open incident on, or lets it go.
+    Acknowledge(String, Option<Acknowledgement>, oneshot::Sender<Option<Incident>>),
     /// The last minutes, for a recorded case.
     Record(oneshot::Sender<Recording>),
 }
@@ -67,6 +75,34 @@ impl Control {
     /// When the collector has ended.
     pub async fn change(&self, note: ChangeNote) -> Result<bool, Gone> {
         self.ask(|reply| Command::Change(note, reply)).await
+    }
+
+    /// Keeps something quiet; false when there are too many such wishes.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn silence(&self, silence: Silence) -> Result<bool, Gone> {
+        self.ask(|reply| Command::Silence(silence, reply)).await
+    }
+
+    /// Ends a silence or a maintenance, and gives it back as it is then; none when there is none with this id.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn end_silence(&self, id: String) -> Result<Option<Silence>, Gone> {
+        self.ask(|reply| Command::EndSilence(id, reply)).await
+    }
+
+    /// Somebody takes an open incident on; `None` lets it go. None when there is no open incident with this id.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn acknowledge(
+        &self,
+        id: String,
+        by: Option<Acknowledgement>,
+    ) -> Result<Option<Incident>, Gone> {
+        self.ask(|reply| Command::Acknowledge(id, by, reply)).await
     }
 
     /// The last minutes of everything.

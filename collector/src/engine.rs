@@ -19,12 +19,14 @@ use crate::changes::{ChangeNote, Changes};
 use crate::clock::{between, seconds};
 use crate::compose;
 use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
+use crate::incident::{Acknowledgement, Incident};
 use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
 use crate::names::Names;
 use crate::outlook::{Past, over_time};
 use crate::recent::{Interned, Now, Recent};
 use crate::signs;
+use crate::silence::{Silence, Silences, Upkeep};
 use crate::store::{ConfirmedRecord, Restored};
 use crate::usual::Usual;
 
@@ -128,6 +130,10 @@ pub struct Engine {
     pub(crate) newly_confirmed: BTreeSet<JobId>,
     /// What was changed out there lately.
     pub(crate) changes: Changes,
+    /// What people say is to be kept quiet.
+    pub(crate) silences: Silences,
+    /// Who is being worked at.
+    pub(crate) upkeep: Upkeep,
     /// The names in what is kept of the recent past.
     pub(crate) interned: Interned,
     /// Nobody was unhealthy when the last board was made.
@@ -158,6 +164,8 @@ impl Engine {
             kept_since: BTreeMap::new(),
             newly_confirmed: BTreeSet::new(),
             changes: Changes::default(),
+            silences: Silences::default(),
+            upkeep: Upkeep::default(),
             interned: Interned::default(),
             calm: true,
             new_id,
@@ -169,6 +177,7 @@ impl Engine {
     /// Goes on at `now` from what a database kept.
     pub fn restore(&mut self, restored: Restored, now: Timestamp) {
         self.changes = Changes::restore(restored.changes, now);
+        self.silences = Silences::restore(restored.silences);
         self.incidents = Incidents::restore(restored.open, restored.resolved);
         for node in restored.nodes {
             if let Ok(since) = Timestamp::from_millisecond(node.since_ms) {
@@ -203,6 +212,23 @@ impl Engine {
     /// Notes that something was changed out there; false when that is known already.
     pub fn note_change(&mut self, note: ChangeNote, now: Timestamp) -> bool {
         self.changes.add(note, now)
+    }
+
+    /// Keeps something quiet; false when there are too many such wishes.
+    pub fn silence(&mut self, silence: Silence) -> bool {
+        self.upkeep.changed();
+        self.silences.add(silence)
+    }
+
+    /// Ends a silence or a maintenance, and gives it back as it is then.
+    pub fn end_silence(&mut self, id: &str, now: Timestamp) -> Option<Silence> {
+        self.upkeep.changed();
+        self.silences.end(id, now)
+    }
+
+    /// Somebody takes an open incident on, or lets it go again.
+    pub fn acknowledge(&mut self, id: &str, by: Option<Acknowledgement>, now: Timestamp) -> Option<Incident> {
+        self.incidents.acknowledge(id, by, now)
     }
 
     /// The file in force.
@@ -360,6 +386,7 @@ impl Engine {
     pub fn expire(&mut self, now: Timestamp) -> bool {
         let mut any = false;
         self.changes.prune(now);
+        self.silences.prune(now);
         for (job, state) in self.jobs.iter().zip(&mut self.states) {
             let interval = state.tracker.interval(job.probe.interval);
             any |= state.tracker.expire(now, interval);
@@ -427,14 +454,22 @@ impl Engine {
         let blind = monitor.blind || self.blind(now);
         let monitor = MonitorState { blind, seen: self.seen(), ..monitor };
         self.calm = !model.instance_ids().any(|id| self.own(id).0.is_unhealthy());
-        let health: Vec<Health> = if blind {
+        let beneath: Vec<Health> = if blind {
             vec![Health::Unknown; model.instances.len()]
         } else {
             model.instance_ids().map(|id| self.own(id).0).collect()
         };
+        // What is being worked at is looked at as ever, and counts for nothing.
+        let paused = self.upkeep.at(&model, &self.silences, now);
+        let health: Vec<Health> = beneath
+            .iter()
+            .zip(paused)
+            .map(|(own, paused)| if *paused { Health::Paused } else { *own })
+            .collect();
         let rolled = self.roll_up(&health);
         let verdict = if blind { Verdict::default() } else { self.verdict(&health, now) };
-        let changes = if blind { Vec::new() } else { self.step_incidents(&verdict, &health, &rolled, now) };
+        let changes =
+            if blind { Vec::new() } else { self.step_incidents(&verdict, (&health, &beneath), &rolled, now) };
         let board = compose::board(
             self,
             compose::Parts { sequence: self.sequence, now, monitor, model, graph, health, rolled, verdict },
@@ -542,7 +577,7 @@ impl Engine {
     fn step_incidents(
         &mut self,
         verdict: &Verdict,
-        health: &[Health],
+        (health, beneath): (&[Health], &[Health]),
         rolled: &[RolledUp],
         now: Timestamp,
     ) -> Vec<Change> {
@@ -552,15 +587,22 @@ impl Engine {
         let mut incidents = std::mem::take(&mut self.incidents);
         let onset_of = |culprit| self.onset_of(culprit);
         let noted = self.changes.list();
+        let looked_at = |id: InstanceId| {
+            let latest = self.jobs_of[id.index()].iter().filter_map(|job| self.states[*job].latest.as_ref());
+            latest.map(|latest| latest.started).max()
+        };
         let present = Present {
             model: &self.model,
             verdict,
             instances: health,
+            beneath,
             components: &components,
             onset_of: &onset_of,
             now,
             grace: longest * STALE_AFTER + Duration::from_secs(3),
             changes: &noted,
+            looked_at: &looked_at,
+            silences: &self.silences,
         };
         let changes = incidents.step(&present, &*self.new_id);
         self.incidents = incidents;

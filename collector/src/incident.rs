@@ -26,6 +26,25 @@ pub struct Incident {
     pub verdict: Verdict,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
+    /// Who has taken it on.
+    pub acknowledged: Option<Acknowledgement>,
+    /// Its messages are held back by a silence.
+    pub silenced: bool,
+    /// The incident that it has become part of.
+    pub subsumed_by: Option<String>,
+}
+
+/// Somebody has taken an incident on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// What they say.
+    pub note: Option<String>,
+    /// The level then: what gets worse is news again.
+    pub level: Level,
 }
 
 /// Where an incident is in its life.

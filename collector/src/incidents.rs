@@ -10,12 +10,15 @@ use topology::model::{ComponentId, InstanceId, Model};
 use topology::text::Text;
 use topology::verdict::{Culprit, Suspect, Verdict};
 
-use crate::announce::{Event, Now, Told};
+use crate::alert::route;
+use crate::announce::{Event, Message, Now, Told};
 use crate::changes::ChangeNote;
 use crate::clock::between;
-use crate::incident::{Incident, IncidentState, TimelineEntry};
+use crate::confirm::FLAP_QUIET;
+use crate::incident::{Acknowledgement, Incident, IncidentState, TimelineEntry};
 use crate::names::Names;
 use crate::sentence;
+use crate::silence::Silences;
 use crate::store::carry_over;
 
 /// Resolved incidents that are kept at hand.
@@ -23,11 +26,20 @@ const KEEP_RESOLVED: usize = 50;
 /// Lines of a timeline at most; the first and the latest are kept.
 const MAX_TIMELINE: usize = 200;
 
+/// No interval is so long that what was told before this matters.
+const LONGEST_MEMORY: Duration = Duration::from_hours(1);
+
 /// All incidents at hand.
 #[derive(Debug, Default)]
 pub struct Incidents {
     open: Vec<Tracked>,
     resolved: Vec<Incident>,
+    /// When causes recovered, and whom they had affected: what was seen of those before that blames nobody.
+    recovered: Vec<(Timestamp, BTreeSet<ComponentId>)>,
+    /// When incidents were over that somebody had been told of, and whose they were: what breaks again soon waits.
+    told_lately: Vec<(Timestamp, BTreeSet<ComponentId>)>,
+    /// Changes that somebody asked for, told with the next step.
+    asked: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -44,8 +56,10 @@ pub struct Present<'a> {
     pub model: &'a Model,
     /// The verdict over everything.
     pub verdict: &'a Verdict,
-    /// Own levels of the instances.
+    /// Own levels of the instances; what is being worked at is paused.
     pub instances: &'a [Health],
+    /// The same without the pauses.
+    pub beneath: &'a [Health],
     /// Rolled-up levels of the components.
     pub components: &'a [Health],
     /// When each root went bad.
@@ -56,6 +70,10 @@ pub struct Present<'a> {
     pub grace: Duration,
     /// What was changed out there lately, oldest first.
     pub changes: &'a [ChangeNote],
+    /// When the latest look at an instance began that its level stands on.
+    pub looked_at: &'a dyn Fn(InstanceId) -> Option<Timestamp>,
+    /// What is to be kept quiet.
+    pub silences: &'a Silences,
 }
 
 /// What happened to an incident in one step.
@@ -67,8 +85,8 @@ pub struct Change {
     pub incident: Incident,
     /// What has been told of it, this step's message included.
     pub told: Told,
-    /// The message of this step, if there is one.
-    pub message: Option<Event>,
+    /// The messages of this step.
+    pub messages: Vec<Message>,
 }
 
 /// The kinds of change.
@@ -78,6 +96,8 @@ pub enum What {
     Opened,
     /// Its cause became clearer, it got worse, or it is being told.
     Updated,
+    /// It has become part of another.
+    Subsumed,
     /// It is over.
     Resolved,
 }
@@ -110,13 +130,31 @@ impl Incidents {
     pub fn restore(kept: Vec<Kept>, resolved: Vec<Incident>) -> Self {
         let open =
             kept.into_iter().map(|Kept { incident, told }| Tracked { incident, told, recovering: None });
-        Self { open: open.collect(), resolved }
+        Self { open: open.collect(), resolved, ..Self::default() }
+    }
+
+    /// Somebody takes an open incident on, or lets it go again; the incident as it is then.
+    pub(crate) fn acknowledge(
+        &mut self,
+        id: &str,
+        by: Option<Acknowledgement>,
+        now: Timestamp,
+    ) -> Option<Incident> {
+        let tracked = self.open.iter_mut().find(|tracked| tracked.incident.id == id)?;
+        let incident = &mut tracked.incident;
+        let by = by.map(|ack| Acknowledgement { level: incident.level, ..ack });
+        note(incident, now, sentence::taken_on(by.as_ref().map(|ack| (&*ack.by, ack.note.as_deref()))));
+        incident.acknowledged = by;
+        self.asked.push(id.to_owned());
+        Some(incident.clone())
     }
 
     /// Goes on in another topology: `old` is the one that the incidents are of, `names` those of the new one. A
     /// root that it no longer has is named in the timeline; an incident without any root is over with the
     /// next step, unless somebody it affected is still unhealthy.
     pub(crate) fn reload(&mut self, old: &Model, names: &Names, now: Timestamp) {
+        self.recovered.clear();
+        self.told_lately.clear();
         for tracked in &mut self.open {
             let gone: Vec<String> = roots_of(&tracked.incident)
                 .iter()
@@ -144,30 +182,46 @@ impl Incidents {
         let mut changes = Vec::new();
         let mut groups = groups(present);
         self.hold_recovering(present, &mut groups);
+        self.recovered.retain(|(at, _)| between(*at, present.now) <= present.grace * 2);
+        let asked = std::mem::take(&mut self.asked);
         let mut claimed = vec![false; self.open.len()];
         for group in groups {
-            let matched =
-                (0..self.open.len()).find(|i| !claimed[*i] && same(present, &self.open[*i].incident, &group));
-            match matched {
-                Some(i) => {
+            let mut matched: Vec<usize> = (0..self.open.len())
+                .filter(|i| !claimed[*i] && same(present, &self.open[*i].incident, &group))
+                .collect();
+            // Who is known to somebody, and then the oldest, goes on; the others are part of it now.
+            matched.sort_by_key(|i| (self.open[*i].told.messages == 0, *i));
+            match matched.split_first() {
+                Some((&i, others)) => {
                     claimed[i] = true;
+                    let into = self.open[i].incident.id.clone();
+                    for &other in others {
+                        claimed[other] = true;
+                        let tracked = &mut self.open[other];
+                        // After a restart not everything has been looked at yet: half a picture merges nothing.
+                        if !unseen(present, &tracked.incident) {
+                            tracked.incident.subsumed_by = Some(into.clone());
+                        }
+                    }
                     let tracked = &mut self.open[i];
-                    // After a restart not everything has been looked at yet: half a picture is no news.
+                    // And it is no news.
                     if unseen(present, &tracked.incident) {
                         continue;
                     }
-                    let changed = update(&mut tracked.incident, present, group);
-                    let message = announce(tracked, present);
-                    if changed || message.is_some() {
-                        changes.push(tracked.change(What::Updated, message));
+                    let mut changed = asked.contains(&tracked.incident.id);
+                    changed |= update(&mut tracked.incident, present, group);
+                    let messages = announce(tracked, present);
+                    if changed || !messages.is_empty() {
+                        changes.push(tracked.change(What::Updated, messages));
                     }
                 }
-                None if worth_opening(present, &group) => {
+                None if worth_opening(present, &group) && !self.is_old_news(present, &group) => {
                     let incident = open(present, group, new_id);
-                    let mut tracked =
-                        Tracked { incident, told: Told::nothing(present.now), recovering: None };
-                    let message = announce(&mut tracked, present);
-                    changes.push(tracked.change(What::Opened, message));
+                    let mut told = Told::nothing(present.now);
+                    told.recurs = self.recurs(present, &incident.verdict);
+                    let mut tracked = Tracked { incident, told, recovering: None };
+                    let messages = announce(&mut tracked, present);
+                    changes.push(tracked.change(What::Opened, messages));
                     self.open.push(tracked);
                     claimed.push(true);
                 }
@@ -177,25 +231,70 @@ impl Incidents {
         // What nobody claimed, is not being held and is seen to be well is over.
         let mut i = 0;
         while i < self.open.len() {
-            if claimed[i] || self.open[i].recovering.is_some() || unseen(present, &self.open[i].incident) {
+            let tracked = &self.open[i];
+            let subsumed = tracked.incident.subsumed_by.is_some();
+            let goes_on = claimed[i] || tracked.recovering.is_some() || unseen(present, &tracked.incident);
+            if goes_on && !subsumed {
+                if !claimed[i] && asked.contains(&tracked.incident.id) {
+                    changes.push(tracked.change(What::Updated, Vec::new()));
+                }
                 i += 1;
                 continue;
             }
             claimed.remove(i);
             let mut tracked = self.open.remove(i);
+            let (what, event) =
+                if subsumed { (What::Subsumed, Event::Subsume) } else { (What::Resolved, Event::Resolve) };
+            if !subsumed {
+                let affected = members(present.model, &tracked.incident.verdict);
+                self.recovered.push((present.now, affected));
+            }
             tracked.incident = resolve(tracked.incident, present);
-            let message = tracked.told.end();
-            changes.push(tracked.change(What::Resolved, message));
+            let all = present.model.alerting.receivers.iter().map(|receiver| &receiver.name);
+            let messages = tracked.told.end(event, all, present.now);
+            if tracked.told.messages > 0 || tracked.told.recurs {
+                let roots = root_components(present.model, &tracked.incident.verdict);
+                self.told_lately.push((present.now, roots));
+            }
+            changes.push(tracked.change(what, messages));
             self.resolved.insert(0, tracked.incident);
             self.resolved.truncate(KEEP_RESOLVED);
         }
         changes
     }
 
+    /// True when one of its roots was the root of an incident that was over a moment ago.
+    fn recurs(&mut self, present: &Present<'_>, verdict: &Verdict) -> bool {
+        let roots = root_components(present.model, verdict);
+        let quiet = recurrence_hold(present.model, &roots);
+        self.told_lately.retain(|(at, _)| between(*at, present.now) <= LONGEST_MEMORY);
+        self.told_lately
+            .iter()
+            .any(|(at, others)| between(*at, present.now) <= quiet && !roots.is_disjoint(others))
+    }
+
+    /// True when all that speaks for a new incident was seen before the cause of another recovered, which had
+    /// affected it.
+    fn is_old_news(&self, present: &Present<'_>, group: &Verdict) -> bool {
+        self.recovered.iter().any(|(at, affected)| {
+            group.roots.iter().all(|root| {
+                let Some(component) = root.culprit.component(present.model) else { return false };
+                let bad = |id: &InstanceId| present.instances[id.index()].is_unhealthy();
+                let instances: Vec<InstanceId> = match root.culprit {
+                    Culprit::Instance(id) => vec![id],
+                    _ => present.model.component(component).instance_ids().filter(bad).collect(),
+                };
+                affected.contains(&component)
+                    && instances.iter().all(|id| (present.looked_at)(*id).is_none_or(|looked| looked < *at))
+            })
+        })
+    }
+
     /// While the affected of a cause that recovered catch up, they blame nobody: groups made only of them
     /// are taken out, and the incident says that it is recovering.
     fn hold_recovering(&mut self, present: &Present<'_>, groups: &mut Vec<Verdict>) {
-        for tracked in &mut self.open {
+        let Self { open, recovered, .. } = self;
+        for tracked in open {
             let incident = &mut tracked.incident;
             let roots = &incident.verdict.roots;
             if roots.is_empty() {
@@ -215,6 +314,7 @@ impl Incidents {
                 continue;
             }
             let since = *tracked.recovering.get_or_insert_with(|| {
+                recovered.push((present.now, members.clone()));
                 note(incident, present.now, sentence::answers_again(present.model, roots_of(incident)));
                 present.now
             });
@@ -235,38 +335,68 @@ impl Incidents {
 }
 
 impl Tracked {
-    fn change(&self, what: What, message: Option<Event>) -> Change {
-        Change { what, incident: self.incident.clone(), told: self.told.clone(), message }
+    fn change(&self, what: What, messages: Vec<Message>) -> Change {
+        Change { what, incident: self.incident.clone(), told: self.told.clone(), messages }
     }
 }
 
-/// The message that is due for an open incident.
-fn announce(tracked: &mut Tracked, present: &Present<'_>) -> Option<Event> {
-    let verdict = &tracked.incident.verdict;
+/// The messages that are due for an open incident.
+fn announce(tracked: &mut Tracked, present: &Present<'_>) -> Vec<Message> {
+    let Tracked { incident, told, .. } = tracked;
+    let verdict = &incident.verdict;
     let roots: BTreeSet<String> = verdict.roots.iter().map(|root| root.culprit.name(present.model)).collect();
     let component_red =
         members(present.model, verdict).iter().any(|c| present.components[c.index()] == Health::Red);
     let of_root = |root: &Suspect| root.culprit.component(present.model).map(|c| present.model.component(c));
     let hold = verdict.roots.iter().filter_map(of_root).map(|c| c.interval() * c.confirm.red_after).max();
-    tracked.told.due(&Now {
+    let recurrence_hold = recurrence_hold(present.model, &root_components(present.model, verdict));
+    let acknowledged = incident.acknowledged.as_ref().map(|ack| ack.level);
+    let wanted = route::wanted(&route::Facts {
+        model: present.model,
+        verdict,
+        level: incident.level,
+        components: present.components,
+        unanswered_since: told.first_at.filter(|_| acknowledged.is_none()),
+        now: present.now,
+    });
+    incident.silenced = present.silences.silence(present.model, incident, present.now);
+    told.due(&Now {
         roots: &roots,
-        level: tracked.incident.level,
+        level: incident.level,
         component_red,
         hold: hold.unwrap_or_default(),
+        recurrence_hold,
+        wanted: &wanted,
+        silenced: incident.silenced,
+        acknowledged,
         at: present.now,
     })
 }
 
 /// True when a root cause has not been seen for so long (or not yet, after a restart) that nobody can say
-/// that it is well.
+/// that it is well; or when it is being worked at and is not well.
 fn unseen(present: &Present<'_>, incident: &Incident) -> bool {
-    let unknown = |id: InstanceId| present.instances[id.index()] == Health::Unknown;
+    let unknown = |id: InstanceId| match present.instances[id.index()] {
+        Health::Unknown => true,
+        Health::Paused => present.beneath[id.index()].is_unhealthy(),
+        _ => false,
+    };
     incident.verdict.roots.iter().any(|root| match root.culprit {
         Culprit::Instance(id) => unknown(id),
         culprit => culprit
             .component(present.model)
             .is_some_and(|c| present.model.component(c).instance_ids().any(unknown)),
     })
+}
+
+fn root_components(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
+    verdict.roots.iter().filter_map(|root| root.culprit.component(model)).collect()
+}
+
+/// What breaks again within the span that releases a flapping instance must stay so for as long before it is told.
+fn recurrence_hold(model: &Model, roots: &BTreeSet<ComponentId>) -> Duration {
+    let longest = roots.iter().map(|id| model.component(*id).interval()).max().unwrap_or_default();
+    longest * FLAP_QUIET
 }
 
 fn roots_of(incident: &Incident) -> &[Suspect] {
@@ -284,14 +414,15 @@ fn members(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
 }
 
 fn is_bad(present: &Present<'_>, culprit: Culprit) -> bool {
+    // A pause is no recovery.
+    let bad = |id: InstanceId| match present.instances[id.index()] {
+        Health::Paused => present.beneath[id.index()].is_unhealthy(),
+        health => health.is_unhealthy(),
+    };
     match culprit {
-        Culprit::Instance(id) => present.instances[id.index()].is_unhealthy(),
-        Culprit::Component(id) => {
-            present.model.component(id).instance_ids().any(|i| present.instances[i.index()].is_unhealthy())
-        }
-        Culprit::Label(label) => {
-            label.instances(present.model).any(|i| present.instances[i.index()].is_unhealthy())
-        }
+        Culprit::Instance(id) => bad(id),
+        Culprit::Component(id) => present.model.component(id).instance_ids().any(bad),
+        Culprit::Label(label) => label.instances(present.model).any(bad),
         // A way is bad as long as the verdict says so.
         Culprit::Edge(_) | Culprit::Way { .. } | Culprit::Monitor | Culprit::MonitorSight(_) => {
             present.verdict.roots.iter().any(|root| root.culprit == culprit)
@@ -358,9 +489,7 @@ fn groups(present: &Present<'_>) -> Vec<Verdict> {
 
 /// The same outage: a root in common, or one's root among the other's affected.
 fn same(present: &Present<'_>, incident: &Incident, group: &Verdict) -> bool {
-    let root_components = |verdict: &Verdict| -> BTreeSet<ComponentId> {
-        verdict.roots.iter().filter_map(|root| root.culprit.component(present.model)).collect()
-    };
+    let root_components = |verdict: &Verdict| root_components(present.model, verdict);
     let culprit = |root: &Suspect| incident.verdict.roots.iter().any(|r| r.culprit == root.culprit);
     let (old, new) = (members(present.model, &incident.verdict), members(present.model, group));
     group.roots.iter().any(culprit)
@@ -409,6 +538,9 @@ fn open(present: &Present<'_>, group: Verdict, new_id: &dyn Fn(Timestamp) -> Str
         advice,
         verdict: group,
         timeline: Vec::new(),
+        acknowledged: None,
+        silenced: false,
+        subsumed_by: None,
     };
     for (at, what) in first_lines(present, &incident) {
         note(&mut incident, at, what);
@@ -483,6 +615,11 @@ fn update(incident: &mut Incident, present: &Present<'_>, group: Verdict) -> boo
 fn resolve(mut incident: Incident, present: &Present<'_>) -> Incident {
     incident.state = IncidentState::Resolved;
     incident.resolved_at = Some(present.now);
+    if let Some(into) = &incident.subsumed_by {
+        let what = sentence::part_of(into);
+        note(&mut incident, present.now, what);
+        return incident;
+    }
     if incident.verdict.roots.is_empty() {
         // Its roots were taken out of the file, and that is what ended it.
         return incident;

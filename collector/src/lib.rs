@@ -31,7 +31,10 @@ pub mod schedule;
 pub mod sentence;
 pub mod sentinels;
 mod signs;
+pub mod silence;
 pub mod store;
+#[cfg(test)]
+mod telling_tests;
 #[cfg(test)]
 mod testkit;
 pub mod turns;

@@ -11,8 +11,11 @@ use topology::level::Level;
 use crate::announce::Event;
 use crate::board::{Board, MonitorState};
 use crate::engine::{Engine, Followup, JobId, NewId};
+use crate::incident::IncidentState;
 use crate::incidents::{Change, What};
+use crate::names::Names;
 use crate::reload::Moves;
+use crate::store::{ConfirmedRecord, Restored, carry_over};
 use crate::testkit;
 
 pub(crate) const PLATFORM: &str = "
@@ -31,6 +34,9 @@ pub(crate) struct Play {
     pub(crate) broken: BTreeMap<String, Observation>,
     pub(crate) history: Vec<Change>,
     pub(crate) board: Board,
+    new_id: NewId,
+    /// What a database would have kept of confirmed states.
+    confirmed: BTreeMap<(String, String), ConfirmedRecord>,
 }
 
 impl Play {
@@ -44,9 +50,10 @@ impl Play {
         let ids = std::sync::atomic::AtomicUsize::new(1);
         let new_id: NewId =
             Arc::new(move |_| format!("incident-{}", ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
-        let mut engine = Engine::new(Arc::new(model), now, 0, new_id);
+        let mut engine = Engine::new(Arc::new(model), now, 0, Arc::clone(&new_id));
         let (board, _) = engine.board(now, MonitorState::default());
-        let mut play = Self { engine, now, broken: BTreeMap::new(), history: Vec::new(), board };
+        let (broken, confirmed) = (BTreeMap::new(), BTreeMap::new());
+        let mut play = Self { engine, now, broken, history: Vec::new(), board, new_id, confirmed };
         play.rounds(2);
         play
     }
@@ -76,6 +83,41 @@ impl Play {
         self.history.extend(changes);
     }
 
+    /// The process dies and comes back with what the database kept.
+    pub(crate) fn restart(&mut self) {
+        for (instance, probe, record) in self.engine.take_confirmed() {
+            self.confirmed.insert((instance, probe), record);
+        }
+        let mut latest: BTreeMap<&str, &Change> = BTreeMap::new();
+        for change in &self.history {
+            latest.insert(&change.incident.id, change);
+        }
+        let open = latest.values().filter(|change| change.incident.state == IncidentState::Open);
+        let names = Names::of(&self.engine.model);
+        // By way of the rows, as a database would.
+        let kept = open.map(|c| carry_over(&self.engine.model, &names, &c.incident, &c.told)).collect();
+        let restored = Restored {
+            open: kept,
+            confirmed: self.confirmed.iter().map(|((i, p), r)| (i.clone(), p.clone(), r.clone())).collect(),
+            silences: self.engine.silences.list().to_vec(),
+            ..Restored::default()
+        };
+        let model = Arc::clone(&self.engine.model);
+        self.engine = Engine::new(model, self.now, self.board.sequence + 1, Arc::clone(&self.new_id));
+        self.engine.restore(restored, self.now);
+    }
+
+    /// The events that `receiver` was told, by incident, in their order.
+    pub(crate) fn told_to(&self, receiver: &str) -> BTreeMap<String, Vec<Event>> {
+        let mut told: BTreeMap<String, Vec<Event>> = BTreeMap::new();
+        for change in &self.history {
+            for message in change.messages.iter().filter(|message| message.receiver == receiver) {
+                told.entry(change.incident.id.clone()).or_default().push(message.event);
+            }
+        }
+        told
+    }
+
     pub(crate) fn break_it(&mut self, name: &str, observation: Observation) {
         self.broken.insert(name.to_owned(), observation);
     }
@@ -103,13 +145,15 @@ impl Play {
 
     /// What receivers are told.
     pub(crate) fn messages(&self) -> Vec<&'static str> {
-        self.history.iter().filter_map(|change| change.message).map(Event::as_str).collect()
+        let messages = self.history.iter().flat_map(|change| &change.messages);
+        messages.map(|message| message.event.as_str()).collect()
     }
 
     pub(crate) fn told(&self) -> Vec<&'static str> {
         let word = |change: &Change| match change.what {
             What::Opened => "opened",
             What::Updated => "updated",
+            What::Subsumed => "subsumed",
             What::Resolved => "resolved",
         };
         self.history.iter().map(word).collect()

@@ -106,6 +106,7 @@ impl Engine {
         }
         (self.instance_since, self.component_since) = (instance_since, component_since);
         (self.jobs, self.jobs_of) = (jobs, jobs_of);
+        self.upkeep.changed();
         self.incidents.reload(&self.model, &names, now);
         self.graph = Arc::new(Graph::new(&model));
         self.names = names;

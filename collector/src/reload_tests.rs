@@ -117,6 +117,8 @@ fn an_incident_moves_to_whoever_is_still_broken_when_its_root_is_taken_out() {
         timeline.iter().any(|line| line == "member-db-1 is no longer in the topology file"),
         "{timeline:?}"
     );
+    // A new cause is told once it stands.
+    play.rounds(2);
     play.broken.clear();
     play.rounds(3);
     assert_eq!(play.messages(), ["open", "update", "resolve"]);

@@ -36,6 +36,23 @@ pub struct IncidentReport {
     pub affected: Vec<AffectedReport>,
     /// What happened.
     pub timeline: Vec<EntryReport>,
+    /// Who has taken it on.
+    pub acknowledged: Option<AcknowledgementReport>,
+    /// Its messages are held back.
+    pub silenced: bool,
+    /// The incident that it has become part of.
+    pub subsumed_by: Option<String>,
+}
+
+/// Who has taken it on.
+#[derive(Clone, Debug, Serialize)]
+pub struct AcknowledgementReport {
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// Who.
+    pub by: String,
+    /// What they say.
+    pub note: Option<String>,
 }
 
 /// The verdict.
@@ -137,6 +154,13 @@ impl IncidentReport {
                     what_zh: entry.what.zh.clone(),
                 })
                 .collect(),
+            acknowledged: incident.acknowledged.as_ref().map(|ack| AcknowledgementReport {
+                at: time(ack.at),
+                by: ack.by.clone(),
+                note: ack.note.clone(),
+            }),
+            silenced: incident.silenced,
+            subsumed_by: incident.subsumed_by.clone(),
         }
     }
 }

@@ -245,6 +245,24 @@ impl Running {
                 }
                 self.answer(reply, new);
             }
+            Command::Silence(silence, reply) => {
+                let taken = self.collector.engine.silence(silence.clone());
+                if taken {
+                    self.batch.silence(silence);
+                }
+                self.answer(reply, taken);
+            }
+            Command::EndSilence(id, reply) => {
+                let ended = self.collector.engine.end_silence(&id, now);
+                if let Some(silence) = &ended {
+                    self.batch.silence(silence.clone());
+                }
+                self.answer(reply, ended);
+            }
+            Command::Acknowledge(id, by, reply) => {
+                let taken = self.collector.engine.acknowledge(&id, by, now);
+                self.answer(reply, taken);
+            }
             // Whoever asked may be gone by now, here and above.
             Command::Record(reply) => drop(reply.send(self.collector.engine.recording(now))),
         }
@@ -509,6 +527,7 @@ fn log(model: &Model, change: &Change) {
     let what = match change.what {
         What::Opened => "opened",
         What::Updated => "updated",
+        What::Subsumed => "subsumed",
         What::Resolved => "resolved",
     };
     let incident = &change.incident;

@@ -318,6 +318,22 @@ pub fn was_changed(change: &ChangeNote) -> Text {
     Text::new(format!("Change to {node}: {what}{by}"), format!("变更 {node}：{what}{by_zh}"))
 }
 
+/// A line of the timeline: somebody has taken it on, or lets it go.
+pub fn taken_on(by: Option<(&str, Option<&str>)>) -> Text {
+    match by {
+        Some((by, None)) => Text::new(format!("Acknowledged by {by}"), format!("{by} 已认领")),
+        Some((by, Some(note))) => {
+            Text::new(format!("Acknowledged by {by}: {note}"), format!("{by} 已认领：{note}"))
+        }
+        None => Text::new("No longer acknowledged", "已取消认领"),
+    }
+}
+
+/// A line of the timeline: it has become part of another incident.
+pub fn part_of(incident: &str) -> Text {
+    Text::new(format!("Now part of incident {incident}"), format!("已并入事件 {incident}"))
+}
+
 /// The board's headline and second line.
 pub fn of_board(board: &Board) -> (Text, Text) {
     let (components, instances) = (board.components.len(), board.instances.len());

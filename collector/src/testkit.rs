@@ -51,6 +51,7 @@ pub(crate) fn model(lines: &str) -> Model {
         )
         .unwrap();
     }
+    text.push_str("alerts: { receivers: { ops: { webhook: { url: \"http://127.0.0.1:1/\" } } } }\n");
     read(&text)
 }
 

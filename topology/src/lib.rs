@@ -4,6 +4,8 @@
 //! the environment or a file takes an [`Environment`].
 #![warn(missing_docs)]
 
+pub mod alerting;
+pub mod calendar;
 pub mod case;
 mod decode;
 pub mod diagnostic;

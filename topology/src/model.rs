@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::alerting::Alerting;
 use crate::kind::{Bad, KindSpec, Unit};
 use crate::level::Kind;
 use crate::normal::Times;
@@ -48,8 +49,8 @@ pub struct Model {
     pub instances: Vec<Instance>,
     /// All dependencies, by dependant in file order.
     pub dependencies: Vec<Dependency>,
-    /// Who is told of incidents.
-    pub receivers: Vec<Receiver>,
+    /// Who is told of incidents, and when not.
+    pub alerting: Alerting,
     /// The business curves, in file order.
     pub curves: Vec<Curve>,
     /// What is promised, in file order.
@@ -169,27 +170,6 @@ pub struct Objective {
 
 /// The window of an objective when the file names none.
 pub const DEFAULT_OBJECTIVE_WINDOW: Duration = Duration::from_hours(30 * 24);
-
-/// Somebody who is told of incidents.
-#[derive(Debug)]
-pub struct Receiver {
-    /// Its name in the file.
-    pub name: String,
-    /// How it is told.
-    pub channel: Channel,
-}
-
-/// How a receiver is told.
-#[derive(Debug)]
-pub enum Channel {
-    /// JSON by HTTP POST.
-    Webhook {
-        /// Where to; often carries a token, so it is kept like one.
-        url: SecretString,
-        /// Signs the body, when there is one.
-        secret: Option<SecretString>,
-    },
-}
 
 /// A lane on the page.
 #[derive(Debug)]

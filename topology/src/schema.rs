@@ -4,6 +4,8 @@
 //! It says which keys there are and what their values look like. What only the whole file can tell (names that
 //! exist, thresholds in order) the reader checks.
 
+mod alerts;
+
 use serde_json::{Map, Value, json};
 
 use crate::kind::{Bad, KindSpec, OptionForm, OptionSpec, SignalSpec, Unit, show_value};
@@ -443,17 +445,6 @@ impl Maker<'_> {
         )
     }
 
-    fn receiver(self) -> Value {
-        let webhook = object(
-            vec![
-                ("url", self.value(matching(URL), "Where to; best ${env:NAME}.")),
-                ("secret", self.value(text(), "Signs the body.")),
-            ],
-            self.required(&["url"]),
-        );
-        object(vec![("webhook", self.value(webhook, "JSON by HTTP POST."))], self.required(&["webhook"]))
-    }
-
     /// The definitions of this form; a patch's names end in `-patch`.
     fn definitions(self, all: &mut Map<String, Value>) {
         let mut add = |name: &str, value: Value| {
@@ -474,6 +465,8 @@ impl Maker<'_> {
         add("curve", self.curve());
         add("objective", self.objective());
         add("receiver", self.receiver());
+        add("route", self.route());
+        add("maintenance", self.maintenance());
     }
 
     fn root(self) -> Value {
@@ -501,7 +494,15 @@ impl Maker<'_> {
             self.value(self.reference("probes"), "What probes of a kind say unless they say something else."),
         ));
         let alerts = object(
-            vec![("receivers", self.value(of("receiver"), "Who is told of incidents, by name."))],
+            vec![
+                ("page", self.value(matching(URL), "What the links in messages begin with.")),
+                ("receivers", self.value(of("receiver"), "Who can be told of incidents, by name.")),
+                (
+                    "routes",
+                    self.value(of("route"), "Who is told of which; by default everybody of everything."),
+                ),
+                ("maintenance", self.value(of("maintenance"), "When nodes are being worked at, by name.")),
+            ],
             &[],
         );
         let mut properties = vec![

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
@@ -19,15 +19,20 @@ const PROXIED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 /// Lets a request pass that may change something.
 pub(crate) async fn guard(State(state): State<WebState>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    match refusal(&state, request.headers(), peer) {
+    match refusal(&state, request.method(), request.headers(), peer) {
         None => next.run(request).await,
         Some(refusal) => refusal,
     }
 }
 
 /// The answer to a request that may change nothing; `None` when it may.
-pub(crate) fn refusal(state: &WebState, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Response> {
-    let problem = refuse(state, headers, peer)?;
+pub(crate) fn refusal(
+    state: &WebState,
+    method: &Method,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+) -> Option<Response> {
+    let problem = refuse(state, method, headers, peer)?;
     let unauthorized = problem.is(StatusCode::UNAUTHORIZED);
     let mut response = problem.into_response();
     if unauthorized {
@@ -36,12 +41,15 @@ pub(crate) fn refusal(state: &WebState, headers: &HeaderMap, peer: Option<IpAddr
     Some(response)
 }
 
-fn refuse(state: &WebState, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Problem> {
+fn refuse(state: &WebState, method: &Method, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Problem> {
     let problem = |status, detail: &str| Some(Problem::new(status, detail));
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    // A page of another site can send a form, and text, but this only after asking, and nobody answers it.
+    // A page of another site can send a form, and text, but JSON and DELETE only after asking, and nobody answers
+    // it. A form is taken from a page of ours: browsers say with every form where it comes from.
     let kind = text("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    let form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let ours = text("sec-fetch-site") == Some("same-origin") || text("origin").is_some();
+    if !(kind.eq_ignore_ascii_case("application/json") || form && ours || method == Method::DELETE) {
         return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send it with `Content-Type: application/json`");
     }
     let other_site = text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");

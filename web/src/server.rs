@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,15 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
     let changing = Router::new()
         .route("/api/v1/changes", post(api::changes::note))
         .route("/api/v1/reload", post(api::reload))
+        .route("/api/v1/silences", post(api::silences::silence))
+        .route("/api/v1/silences/{id}", delete(api::silences::end))
+        .route("/api/v1/silences/{id}/end", post(api::silences::end))
+        .route("/api/v1/maintenance", post(api::maintenance::announce))
+        .route(
+            "/api/v1/incidents/{id}/acknowledge",
+            post(api::acknowledge::acknowledge).delete(api::acknowledge::unacknowledge),
+        )
+        .route("/api/v1/incidents/{id}/unacknowledge", post(api::acknowledge::unacknowledge))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .route_layer(from_fn_with_state(state.clone(), guard));
     // Each instance may have a token of its own: the guard stands inside.
@@ -58,6 +67,8 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/api/v1/nodes/{name}", get(api::node))
         .route("/api/v1/topology", get(api::topology))
         .route("/api/v1/changes", get(api::changes::list))
+        .route("/api/v1/silences", get(api::silences::list))
+        .route("/api/v1/maintenance", get(api::maintenance::list))
         .route("/api/v1/record", get(api::record))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/changes-since", get(events::poll))
@@ -123,7 +134,11 @@ async fn not_allowed(request: Request) -> Response {
     let allowed = match request.uri().path() {
         "/api/v1/reload" => "POST",
         path if path.starts_with("/api/v1/heartbeat/") => "POST",
-        "/api/v1/changes" => "GET, HEAD, POST",
+        "/api/v1/changes" | "/api/v1/silences" | "/api/v1/maintenance" => "GET, HEAD, POST",
+        path if path.starts_with("/api/v1/silences/") && path.ends_with("/end") => "POST",
+        path if path.starts_with("/api/v1/silences/") => "DELETE",
+        path if path.ends_with("/acknowledge") => "POST, DELETE",
+        path if path.ends_with("/unacknowledge") => "POST",
         _ => "GET, HEAD",
     };
     let detail = format!("{} does not take {}", request.uri().path(), request.method());

@@ -18,7 +18,15 @@ use web::api::{Finding, ReloadDone, ReloadOutcome};
 
 use crate::routes::{self, board, clock, get, json};
 
-const CHANGING: [&str; 2] = ["/api/v1/reload", "/api/v1/changes"];
+const CHANGING: [&str; 7] = [
+    "/api/v1/reload",
+    "/api/v1/changes",
+    "/api/v1/silences",
+    "/api/v1/silences/x/end",
+    "/api/v1/maintenance",
+    "/api/v1/incidents/x/acknowledge",
+    "/api/v1/incidents/x/unacknowledge",
+];
 const HERE: &str = "127.0.0.1:50000";
 
 struct Server {
@@ -122,6 +130,19 @@ async fn without_a_token_only_this_machine_changes_something() {
         assert_eq!(server.post(path, HERE, &text).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     assert_eq!(server.reloads.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_form_is_taken_from_a_page_of_ours_only() {
+    let server = server(None, done());
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let ours = [form, ("origin", "http://127.0.0.1:8440"), ("sec-fetch-site", "same-origin")];
+    // This server only shows a board: whoever gets so far got by the guard.
+    let (status, problem) = server.post("/api/v1/silences", HERE, &ours).await;
+    assert_eq!(status, StatusCode::NOT_IMPLEMENTED, "{problem}");
+    let theirs = [form, ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(server.post("/api/v1/silences", HERE, &theirs).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(server.post("/api/v1/silences", HERE, &[form]).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
 #[tokio::test]

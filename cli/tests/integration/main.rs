@@ -5,13 +5,17 @@
 mod changing;
 mod commands;
 mod docs;
+mod kills;
 mod layers;
+mod lessons;
 mod live;
 mod mutations;
 mod planning;
+mod quiet;
 mod receiver;
 mod replay;
 mod reporting;
+mod robot;
 mod schema;
 mod serving;
 mod support;

@@ -194,6 +194,12 @@ fn reader_and_schema_know_the_same_keys() {
             "alerts: { receivers: { r: { webhook: { qqqqqq: 1 } } } }".to_owned(),
             "/definitions/receiver/properties/webhook".to_owned(),
         ),
+        ("alerts: { routes: { r: { qqqqqq: 1 } } }".to_owned(), definition("route")),
+        (
+            "alerts: { routes: { r: { to: a, hours: { qqqqqq: 1 } } } }".to_owned(),
+            "/definitions/route/properties/hours".to_owned(),
+        ),
+        ("alerts: { maintenance: { m: { qqqqqq: 1 } } }".to_owned(), definition("maintenance")),
         (
             "components: { web: { instances: [\"w:80\"], probe: { qqqqqq: {} } } }".to_owned(),
             definition("probes"),
@@ -205,6 +211,12 @@ fn reader_and_schema_know_the_same_keys() {
             kind.name
         );
         spots.push((text, format!("/definitions/probe-{}/anyOf/0", kind.name)));
+    }
+    let ways =
+        ["wecom", "dingtalk", "feishu", "slack", "teams", "pagerduty", "alertmanager", "email", "exec"];
+    for way in ways.into_iter().chain(["limit", "template"]) {
+        let text = format!("alerts: {{ receivers: {{ r: {{ {way}: {{ qqqqqq: 1 }} }} }} }}");
+        spots.push((text, format!("/definitions/receiver/properties/{way}")));
     }
     for (text, spot) in spots {
         let said = topology::read(&text, &probes::specs(), &Repository).unwrap_err();

@@ -5,37 +5,33 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
+use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use topology::model::{Channel, Model};
+use topology::model::Model;
 
-use super::message;
+use super::message::{self, Letter};
+use super::ways::{Parcel, SetupError, Trouble, Way};
+use super::{backoff, pace};
 use crate::clock::Clock;
-use crate::store::{OutboxRow, Store};
+use crate::store::{OutboxRow, Store, StoreError};
 
-/// One try takes at most this long.
-const TRY: Duration = Duration::from_secs(10);
-/// The first retry comes after this, then the pauses double.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Pauses grow no longer than this: a receiver that was away for a day learns soon after it is back.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// The outbox is looked at this often even when nobody says that there is news.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
-
-/// Where a receiver's messages go.
-struct Webhook {
-    name: String,
-    url: SecretString,
-    secret: Option<SecretString>,
-    http: reqwest::Client,
-}
+/// What has not been taken for so long goes to the fallback as well.
+const FALLBACK_AFTER: Duration = Duration::from_mins(2);
+/// Messages of one digest at most.
+const MOST_TOGETHER: usize = 20;
+/// Messages that are looked at together.
+const WINDOW: i64 = 100;
+/// What is refused so often is sent in fewer words: perhaps it is the words.
+const TERSE_AFTER: i64 = 2;
+/// Taken messages are kept for so long.
+const KEEP: Duration = Duration::from_hours(90 * 24);
 
 /// The tasks that deliver, one a receiver.
 pub struct Deliveries {
@@ -49,33 +45,26 @@ pub struct Deliveries {
 
 /// A delivering task.
 struct Running {
-    webhook: Arc<Webhook>,
+    way: Arc<Way>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 /// Receivers that are ready to be delivered to; nothing has been sent yet.
 pub struct Prepared {
-    webhooks: Vec<Webhook>,
+    ways: Vec<Way>,
 }
 
 impl Prepared {
     /// Sets up the receivers of `model`.
     ///
     /// # Errors
-    /// When the HTTP client cannot be set up.
-    pub fn of(model: &Model) -> Result<Self, reqwest::Error> {
-        let webhooks = model.receivers.iter().map(|receiver| {
-            let Channel::Webhook { url, secret } = &receiver.channel;
-            let http = reqwest::Client::builder()
-                .timeout(TRY)
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .user_agent(concat!("topowatch/", env!("CARGO_PKG_VERSION")))
-                .build()?;
-            Ok(Webhook { name: receiver.name.clone(), url: url.clone(), secret: secret.clone(), http })
-        });
-        Ok(Self { webhooks: webhooks.collect::<Result<_, _>>()? })
+    /// When one cannot be set up: a certificate that is none, or no HTTP client.
+    pub fn of(model: &Model) -> Result<Self, SetupError> {
+        let zone = TimeZone::system();
+        let receivers = model.alerting.receivers.iter();
+        let ways = receivers.map(|receiver| Way::new(receiver.clone(), zone.clone()));
+        Ok(Self { ways: ways.collect::<Result<_, _>>()? })
     }
 }
 
@@ -95,16 +84,16 @@ impl Deliveries {
     /// receiver has not taken wait for it under its name, also when it has another address now.
     pub async fn switch(&mut self, prepared: Prepared) {
         let mut before = std::mem::take(&mut self.running);
-        for webhook in prepared.webhooks {
-            let name = webhook.name.clone();
+        for way in prepared.ways {
+            let name = way.receiver.name.clone();
             let running = match before.remove(&name) {
-                Some(running) if running.webhook.goes_where(&webhook) => running,
+                Some(running) if running.way.receiver.is_told_like(&way.receiver) => running,
                 other => {
                     // Never two at once for one receiver: the order of its messages would be lost.
                     if let Some(old) = other {
                         old.end().await;
                     }
-                    self.start(webhook)
+                    self.start(way)
                 }
             };
             self.running.insert(name, running);
@@ -114,17 +103,22 @@ impl Deliveries {
         }
     }
 
-    fn start(&self, webhook: Webhook) -> Running {
-        let (webhook, stop) = (Arc::new(webhook), self.shutdown.child_token());
-        let (ours, stopped) = (Arc::clone(&webhook), stop.clone());
-        let (store, news, clock) = (self.store.clone(), Arc::clone(&self.news), self.clock);
+    fn start(&self, way: Way) -> Running {
+        let (way, stop) = (Arc::new(way), self.shutdown.child_token());
+        let delivery = Delivery {
+            way: Arc::clone(&way),
+            store: self.store.clone(),
+            news: Arc::clone(&self.news),
+            clock: self.clock,
+        };
+        let stopped = stop.clone();
         let task = self.tasks.spawn(async move {
             tokio::select! {
                 () = stopped.cancelled() => {}
-                () = ours.run(&store, &news, clock) => {}
+                () = delivery.run() => {}
             }
         });
-        Running { webhook, stop, task }
+        Running { way, stop, task }
     }
 }
 
@@ -137,119 +131,191 @@ impl Running {
     }
 }
 
-impl Webhook {
-    /// True when `other` is reached and signed for in the same way.
-    fn goes_where(&self, other: &Self) -> bool {
-        let text = |secret: &SecretString| secret.expose_secret().to_owned();
-        text(&self.url) == text(&other.url)
-            && self.secret.as_ref().map(text) == other.secret.as_ref().map(text)
+/// What one task has.
+struct Delivery {
+    way: Arc<Way>,
+    store: Store,
+    news: Arc<Notify>,
+    clock: Clock,
+}
+
+/// What came of one round.
+enum Round {
+    /// Something was taken: on with the next.
+    Taken,
+    /// Nothing waits.
+    Idle,
+    /// Nothing may be sent for so long.
+    Wait(Duration),
+    /// It was not taken.
+    Failed,
+}
+
+impl Delivery {
+    fn name(&self) -> &str {
+        &self.way.receiver.name
     }
 
-    async fn run(&self, store: &Store, news: &Notify, clock: Clock) {
+    async fn run(&self) {
         let mut failed = 0;
+        self.forget().await;
         loop {
             // Asked for before the look, so that a message written in between is not slept through.
-            let rung = news.notified();
-            match store.next_message(&self.name).await {
-                Ok(Some(row)) => {
-                    if self.try_once(store, &row, clock).await {
-                        failed = 0;
-                    } else {
-                        sleep(pause(failed)).await;
-                        failed += 1;
-                    }
-                }
-                Ok(None) => {
+            let rung = self.news.notified();
+            let round = self.round().await.unwrap_or_else(|error| {
+                tracing::warn!(receiver = %self.name(), %error, "the outbox cannot be read or written");
+                Round::Failed
+            });
+            match round {
+                Round::Taken => failed = 0,
+                Round::Idle => {
                     tokio::select! {
                         () = rung => {}
                         () = sleep(LOOK_EVERY) => {}
                     }
                 }
-                Err(error) => {
-                    tracing::warn!(receiver = %self.name, %error, "the outbox cannot be read");
-                    sleep(pause(failed)).await;
+                // What comes meanwhile goes out together, or to the fallback.
+                Round::Wait(pause) => {
+                    tokio::select! {
+                        () = rung => {}
+                        () = sleep(pause.min(LOOK_EVERY)) => {}
+                    }
+                }
+                Round::Failed => {
+                    let chance = backoff::chance((self.name(), failed, self.clock.now().as_millisecond()));
+                    sleep(backoff::pause(failed, chance)).await;
                     failed += 1;
                 }
             }
         }
     }
 
-    /// True when the receiver took it.
-    async fn try_once(&self, store: &Store, row: &OutboxRow, clock: Clock) -> bool {
-        let now = clock.now();
-        let created = Timestamp::from_millisecond(row.created_ms).unwrap_or(now);
-        let trouble = match message::stamped(&row.body, created, now) {
-            Ok(body) => self.post(&row.key, body).await.err(),
-            Err(error) => Some(format!("the message cannot be read back: {error}")),
+    async fn forget(&self) {
+        let now = self.clock.now().as_millisecond();
+        let before = now - i64::try_from(KEEP.as_millis()).unwrap_or(i64::MAX / 4);
+        if let Err(error) = self.store.forget_deliveries(before).await {
+            tracing::warn!(%error, "old deliveries cannot be let go");
+        }
+    }
+
+    async fn round(&self) -> Result<Round, StoreError> {
+        let rows = self.store.waiting(self.name(), WINDOW).await?;
+        if rows.is_empty() {
+            return Ok(Round::Idle);
+        }
+        let now = self.clock.now().as_millisecond();
+        let penalty = self.store.penalty(self.name()).await?.filter(|until| *until > now);
+        self.fall_back(&rows, penalty.is_some(), now).await?;
+        if let Some(until) = penalty {
+            return Ok(Round::Wait(millis(until - now)));
+        }
+        let limits = &self.way.receiver.limits;
+        let since = now - pace::reach(limits);
+        let sent =
+            if limits.is_empty() { Vec::new() } else { self.store.sendings(self.name(), since).await? };
+        let wait = pace::wait(&sent, limits, now);
+        if !wait.is_zero() {
+            return Ok(Round::Wait(wait));
+        }
+        let (batch, rows) = self.parcel(rows, pace::room(&sent, limits, now)).await?;
+        if !limits.is_empty() {
+            self.store.sending(self.name(), now, since).await?;
+        }
+        self.send(&batch, &rows).await
+    }
+
+    /// What goes out next, and under which key: a digest that was begun, a new one, or the first message.
+    async fn parcel(
+        &self,
+        mut rows: Vec<OutboxRow>,
+        room: Option<usize>,
+    ) -> Result<(String, Vec<OutboxRow>), StoreError> {
+        if let Some(batch) = rows[0].batch.clone() {
+            rows.retain(|row| row.batch.as_ref() == Some(&batch));
+            return Ok((batch, rows));
+        }
+        let unbound = rows.iter().take_while(|row| row.batch.is_none()).count();
+        let room = room.filter(|_| self.way.takes_digests());
+        let n = pace::together(unbound, room, MOST_TOGETHER);
+        rows.truncate(n);
+        if n == 1 {
+            return Ok((rows[0].key.clone(), rows));
+        }
+        let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
+        // A row is in one digest for ever: its first key and their number name no other.
+        let batch = format!("{}+{}", keys[0], n - 1);
+        self.store.bind(self.name(), &keys, &batch).await?;
+        Ok((batch, rows))
+    }
+
+    /// What the receiver has not taken for a while, or is not to be sent for a while, goes to its fallback.
+    async fn fall_back(&self, rows: &[OutboxRow], penalty: bool, now: i64) -> Result<(), StoreError> {
+        let Some(fallback) = &self.way.receiver.fallback else { return Ok(()) };
+        let due = |row: &&OutboxRow| {
+            let old = millis(now - row.created_ms) >= FALLBACK_AFTER;
+            // A message that waits only for its turn is not lost.
+            !row.handed && (penalty || old && rows[0].attempts > 0)
         };
-        let delivered_ms = trouble.is_none().then(|| clock.now().as_millisecond());
-        if let Err(error) = store.tried(&self.name, &row.key, delivered_ms, trouble.as_deref()).await {
-            tracing::warn!(receiver = %self.name, %error, "a delivery cannot be noted: it will be repeated with its key");
-            return false;
+        let due: Vec<OutboxRow> = rows.iter().filter(due).cloned().collect();
+        if !due.is_empty() && self.store.hand_over(self.name(), fallback, &due, now).await? {
+            tracing::warn!(receiver = %self.name(), %fallback, messages = due.len(), "not taken for long: told the fallback as well");
+            self.news.notify_waiters();
         }
-        match trouble {
-            None => tracing::info!(receiver = %self.name, key = %row.key, "told"),
-            Some(trouble) => {
-                tracing::warn!(receiver = %self.name, key = %row.key, attempt = row.attempts + 1, "not taken: {trouble}");
+        Ok(())
+    }
+
+    async fn send(&self, key: &str, rows: &[OutboxRow]) -> Result<Round, StoreError> {
+        let now = self.clock.now();
+        let outcome = match parcel_of(key, rows, now) {
+            Ok((json, letters)) => {
+                let terse = rows[0].attempts >= TERSE_AFTER;
+                self.way.tell(&Parcel { key, json: &json, letters: &letters, terse, now }).await
             }
+            Err(error) => Err(Trouble::away(format!("the message cannot be read back: {error}"))),
+        };
+        let after = self.clock.now().as_millisecond();
+        let trouble = outcome.err();
+        let taken = trouble.is_none().then_some(after);
+        let words = trouble.as_ref().map(|trouble| trouble.words.as_str());
+        let fallback = self.way.receiver.fallback.as_deref();
+        // A delivery that cannot be noted is repeated with its key.
+        self.store.tried(self.name(), rows, taken, words, fallback).await?;
+        let Some(Trouble { words, wait, .. }) = trouble else {
+            tracing::info!(receiver = %self.name(), key, messages = rows.len(), "told");
+            if fallback.is_some() {
+                self.news.notify_waiters();
+            }
+            return Ok(Round::Taken);
+        };
+        tracing::warn!(receiver = %self.name(), key, attempt = rows[0].attempts + 1, "not taken: {words}");
+        if let Some(wait) = wait {
+            let until = after + i64::try_from(wait.as_millis()).unwrap_or(0);
+            self.store.penalize(self.name(), until).await?;
+            return Ok(Round::Wait(Duration::ZERO));
         }
-        delivered_ms.is_some()
-    }
-
-    async fn post(&self, key: &str, body: String) -> Result<(), String> {
-        let mut request = self
-            .http
-            .post(self.url.expose_secret())
-            .header("content-type", "application/json")
-            .header("idempotency-key", key);
-        if let Some(secret) = &self.secret {
-            request = request.header("x-topowatch-signature", sign(secret, body.as_bytes()));
-        }
-        // The address may hold a token: it is kept out of every message.
-        let response = request.body(body).send().await.map_err(|error| error.without_url().to_string())?;
-        if response.status().is_success() {
-            Ok(())
-        } else {
-            Err(format!("status {}", response.status().as_u16()))
-        }
+        Ok(Round::Failed)
     }
 }
 
-/// The signature of a body: `sha256=` and the hexadecimal HMAC-SHA-256 under the receiver's secret.
-fn sign(secret: &SecretString, body: &[u8]) -> String {
-    use std::fmt::Write as _;
-    // HMAC takes keys of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
-        return String::new();
+/// The JSON of what goes out, and its letters.
+fn parcel_of(
+    key: &str,
+    rows: &[OutboxRow],
+    now: Timestamp,
+) -> Result<(String, Vec<Letter>), serde_json::Error> {
+    let made = |row: &OutboxRow| Timestamp::from_millisecond(row.created_ms).unwrap_or(now);
+    let letters = rows.iter().map(|row| Letter::read(&row.body, made(row))).collect::<Result<_, _>>()?;
+    let json = match rows {
+        [row] if row.batch.is_none() => message::stamped(&row.body, made(row), now)?,
+        rows => {
+            let bodies: Vec<(&str, Timestamp)> =
+                rows.iter().map(|row| (row.body.as_str(), made(row))).collect();
+            message::digest(key, &bodies, now)?
+        }
     };
-    mac.update(body);
-    let mut out = String::from("sha256=");
-    for byte in mac.finalize().into_bytes() {
-        let written = write!(out, "{byte:02x}");
-        debug_assert!(written.is_ok());
-    }
-    out
+    Ok((json, letters))
 }
 
-/// The pause after so many failures in a row.
-fn pause(failed: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << failed.min(10)).min(LONGEST_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_delivery_is_tried_again_within_a_second_then_ever_more_slowly() {
-        assert!(pause(0) < Duration::from_secs(1));
-        assert_eq!(pause(1), pause(0) * 2);
-        assert_eq!(pause(40), LONGEST_PAUSE);
-    }
-
-    #[test]
-    fn the_signature_is_the_one_of_rfc_4231_case_2() {
-        let signed = sign(&SecretString::from("Jefe"), b"what do ya want for nothing?");
-        assert_eq!(signed, "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-    }
+fn millis(span: i64) -> Duration {
+    Duration::from_millis(u64::try_from(span).unwrap_or(0))
 }

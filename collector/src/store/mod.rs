@@ -19,6 +19,7 @@ use crate::changes::{ChangeNote, MAX_KEPT};
 use crate::incident::Incident;
 use crate::incidents::Kept;
 use crate::names::Names;
+use crate::silence::{MAX_SILENCES, Silence};
 
 pub use record::ConfirmedRecord;
 pub(crate) use record::carry_over;
@@ -46,9 +47,10 @@ pub enum StoreError {
 }
 
 /// The migrations, oldest first: version, name, text.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "history", include_str!("../../migrations/0001_history.sql")),
     (2, "changes", include_str!("../../migrations/0002_changes.sql")),
+    (3, "alerts", include_str!("../../migrations/0003_alerts.sql")),
 ];
 
 /// Connections at once: one writes, one delivers, one reads.
@@ -75,6 +77,8 @@ pub struct Restored {
     pub confirmed: Vec<(String, String, ConfirmedRecord)>,
     /// The latest changes out there.
     pub changes: Vec<ChangeNote>,
+    /// What is to be kept quiet.
+    pub silences: Vec<Silence>,
 }
 
 impl Store {
@@ -178,6 +182,15 @@ impl Store {
                 by: row.try_get(3)?,
                 link: row.try_get(4)?,
             });
+        }
+        // The latest first: they are bounded where they are taken, too.
+        let silences = "SELECT body FROM silences ORDER BY until_ms DESC LIMIT $1";
+        for row in sqlx::query(silences)
+            .bind(i64::try_from(MAX_SILENCES).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?
+        {
+            restored.silences.push(serde_json::from_str(row.try_get::<&str, _>(0)?)?);
         }
         Ok(restored)
     }

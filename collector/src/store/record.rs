@@ -1,6 +1,6 @@
 //! Incidents and confirmed states as JSON rows, by name: ids change with the file, names do not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ use topology::text::Text;
 use topology::verdict::{Affected, Culprit, Evidence, Suspect, Verdict};
 
 use super::StoreError;
-use crate::announce::Told;
+use crate::announce::{EVERYBODY, Known, Told};
 use crate::confirm::Tracker;
-use crate::incident::{Incident, IncidentState, TimelineEntry};
+use crate::incident::{Acknowledgement, Incident, IncidentState, TimelineEntry};
 use crate::incidents::Kept;
 use crate::judge::Judged;
 use crate::names::Names;
@@ -50,8 +50,39 @@ struct IncidentRecord {
     timeline: Vec<(Timestamp, TextRecord)>,
     confirmed_at: Timestamp,
     messages: u32,
+    // What everybody was told last, as versions before receivers were told apart kept it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     told_roots: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     told_level: String,
+    #[serde(default)]
+    first_at: Option<Timestamp>,
+    #[serde(default)]
+    recurs: bool,
+    #[serde(default)]
+    settled: Option<(BTreeSet<String>, Timestamp)>,
+    #[serde(default)]
+    receivers: BTreeMap<String, KnownRecord>,
+    #[serde(default)]
+    acknowledged: Option<AcknowledgedRecord>,
+    #[serde(default)]
+    subsumed_by: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KnownRecord {
+    at: Timestamp,
+    updates: u32,
+    roots: BTreeSet<String>,
+    level: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AcknowledgedRecord {
+    at: Timestamp,
+    by: String,
+    note: Option<String>,
+    level: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -183,8 +214,19 @@ fn record(model: &Model, incident: &Incident, told: &Told) -> IncidentRecord {
         timeline: incident.timeline.iter().map(|e| (e.at, TextRecord::of(&e.what))).collect(),
         confirmed_at: told.confirmed_at,
         messages: told.messages,
-        told_roots: told.roots.clone(),
-        told_level: told.level.as_str().to_owned(),
+        told_roots: BTreeSet::new(),
+        told_level: String::new(),
+        first_at: told.first_at,
+        recurs: told.recurs,
+        settled: told.settled.clone(),
+        receivers: told.receivers.iter().map(|(name, known)| (name.clone(), known_record(known))).collect(),
+        acknowledged: incident.acknowledged.as_ref().map(|ack| AcknowledgedRecord {
+            at: ack.at,
+            by: ack.by.clone(),
+            note: ack.note.clone(),
+            level: ack.level.as_str().to_owned(),
+        }),
+        subsumed_by: incident.subsumed_by.clone(),
     }
 }
 
@@ -247,14 +289,40 @@ fn back(names: &Names, record: IncidentRecord) -> Kept {
             .into_iter()
             .map(|(at, what)| TimelineEntry { at, what: what.back() })
             .collect(),
+        acknowledged: record.acknowledged.map(|ack| Acknowledgement {
+            at: ack.at,
+            by: ack.by,
+            note: ack.note,
+            level: level_of(&ack.level),
+        }),
+        silenced: false,
+        subsumed_by: record.subsumed_by,
     };
-    let told = Told {
+    let mut told = Told {
         confirmed_at: record.confirmed_at,
         messages: record.messages,
-        roots: record.told_roots,
-        level: level_of(&record.told_level),
+        first_at: record.first_at,
+        recurs: record.recurs,
+        settled: record.settled,
+        receivers: record.receivers.into_iter().map(|(name, known)| (name, known_back(known))).collect(),
     };
+    if !record.told_level.is_empty() && told.messages > 0 && incident.state == IncidentState::Open {
+        let (roots, level) = (record.told_roots, level_of(&record.told_level));
+        let at = record.confirmed_at;
+        told.receivers.insert(EVERYBODY.to_owned(), Known { at, updates: 0, roots, level });
+        told.first_at = Some(at);
+    }
     Kept { incident, told }
+}
+
+fn known_record(known: &Known) -> KnownRecord {
+    let Known { at, updates, roots, level } = known;
+    KnownRecord { at: *at, updates: *updates, roots: roots.clone(), level: level.as_str().to_owned() }
+}
+
+fn known_back(record: KnownRecord) -> Known {
+    let KnownRecord { at, updates, roots, level } = record;
+    Known { at, updates, roots, level: level_of(&level) }
 }
 
 fn suspect_back(names: &Names, record: SuspectRecord) -> Option<Suspect> {

@@ -10,7 +10,7 @@ use topology::text::Text;
 use topology::verdict::{Affected, Culprit, Evidence, Suspect, Verdict};
 
 use super::*;
-use crate::announce::{Event, Told};
+use crate::announce::{Event, Known, Message, Told};
 use crate::incident::{IncidentState, TimelineEntry};
 use crate::incidents::{Change, What};
 use crate::testkit;
@@ -49,27 +49,52 @@ fn outage() -> Incident {
             explained: vec![(InstanceId(0), 0)],
         },
         timeline: vec![TimelineEntry { at: at(0), what: Text::same("db-1: first bad look") }],
+        acknowledged: Some(crate::incident::Acknowledgement {
+            at: at(3),
+            by: "wang".to_owned(),
+            note: None,
+            level: Level::Red,
+        }),
+        silenced: false,
+        subsumed_by: None,
     }
 }
 
 fn change(incident: Incident, messages: u32, message: Option<Event>) -> Change {
-    let told =
-        Told { confirmed_at: at(1), messages, roots: BTreeSet::from(["db-1".to_owned()]), level: Level::Red };
-    Change { what: What::Updated, incident, told, message }
+    let roots = BTreeSet::from(["db-1".to_owned()]);
+    let known = Known { at: at(2), updates: 0, roots: roots.clone(), level: Level::Red };
+    let told = Told {
+        confirmed_at: at(1),
+        messages,
+        first_at: Some(at(2)),
+        recurs: true,
+        settled: Some((roots, at(1))),
+        receivers: [("ops".to_owned(), known)].into(),
+    };
+    let messages = message.map(|event| Message { receiver: "ops".to_owned(), event });
+    Change { what: What::Updated, incident, told, messages: messages.into_iter().collect() }
 }
 
 async fn store(dir: &tempfile::TempDir) -> Store {
     Store::open(&format!("sqlite://{}", dir.path().join("new.db").display())).await.unwrap()
 }
 
+async fn next(store: &Store) -> Option<OutboxRow> {
+    store.waiting("ops", 1).await.unwrap().pop()
+}
+
 fn model_with_receiver() -> Model {
     let mut model = testkit::model("web x2 -> db\ndb tcp");
-    model.receivers.push(topology::model::Receiver {
+    model.alerting.receivers.push(topology::alerting::Receiver {
         name: "ops".to_owned(),
-        channel: topology::model::Channel::Webhook {
+        channel: topology::alerting::Channel::Webhook {
             url: "http://127.0.0.1:1/".to_owned().into(),
             secret: None,
         },
+        lang: topology::text::Lang::En,
+        fallback: None,
+        limits: Vec::new(),
+        template: topology::alerting::Template::default(),
     });
     model
 }
@@ -104,7 +129,7 @@ async fn an_incident_comes_back_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_message_is_written_with_its_incident_once_and_taken_in_order() {
+async fn lesson_07_a_message_written_twice_is_one() {
     let dir = tempfile::tempdir().unwrap();
     let (model, store) = (model_with_receiver(), store(&dir).await);
     let mut batch = Batch::default();
@@ -120,10 +145,10 @@ async fn a_message_is_written_with_its_incident_once_and_taken_in_order() {
     store.write(&batch).await.unwrap();
 
     let mut told = Vec::new();
-    while let Some(row) = store.next_message("ops").await.unwrap() {
+    while let Some(row) = next(&store).await {
         let body: serde_json::Value = serde_json::from_str(&row.body).unwrap();
         told.push((row.key.clone(), body["event"].as_str().unwrap().to_owned()));
-        store.tried("ops", &row.key, Some(1), None).await.unwrap();
+        store.tried("ops", std::slice::from_ref(&row), Some(1), None, None).await.unwrap();
     }
     let pair = |key: &str, event: &str| (key.to_owned(), event.to_owned());
     assert_eq!(told, [pair("0190-a-1", "open"), pair("0190-a-2", "resolve")]);
@@ -137,9 +162,9 @@ async fn a_message_that_was_not_taken_is_next_again() {
     let mut batch = Batch::default();
     batch.incident(&model, &change(outage(), 1, Some(Event::Open)), at(7)).unwrap();
     store.write(&batch).await.unwrap();
-    let row = store.next_message("ops").await.unwrap().unwrap();
-    store.tried("ops", &row.key, None, Some("status 500")).await.unwrap();
-    let again = store.next_message("ops").await.unwrap().unwrap();
+    let row = next(&store).await.unwrap();
+    store.tried("ops", std::slice::from_ref(&row), None, Some("status 500"), None).await.unwrap();
+    let again = next(&store).await.unwrap();
     assert_eq!((again.key, again.attempts), (row.key, 1));
 }
 
@@ -221,4 +246,101 @@ async fn a_node_that_left_the_file_is_forgotten_and_may_come_back() {
 async fn a_url_that_makes_no_sense_is_said_without_its_password() {
     let error = Store::open("mysql://me:s3cret@db/x").await.unwrap_err().to_string();
     assert!(error.contains("no database URL") && !error.contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_fallback_hears_first_that_it_is_open_and_then_that_it_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, store) = (model_with_receiver(), store(&dir).await);
+    let tell = async |id: &str, number: u32, event: Event| {
+        let mut incident = outage();
+        id.clone_into(&mut incident.id);
+        let mut batch = Batch::default();
+        batch.incident(&model, &change(incident, number, Some(event)), at(7)).unwrap();
+        store.write(&batch).await.unwrap();
+    };
+    let heard = async || -> Vec<(String, String)> {
+        let rows = store.waiting("mail", 100).await.unwrap();
+        let event = |row: &OutboxRow| {
+            let body: serde_json::Value = serde_json::from_str(&row.body).unwrap();
+            assert_eq!(body["event"], row.event.as_str());
+            (row.key.clone(), row.event.clone())
+        };
+        rows.iter().map(event).collect()
+    };
+    let pair = |key: &str, event: &str| (key.to_owned(), event.to_owned());
+    // `a` was told that it opened, and is away when it gets worse; it never heard of `b`'s beginning's end.
+    tell("a", 1, Event::Open).await;
+    let open = store.waiting("ops", 1).await.unwrap();
+    store.tried("ops", &open, Some(8), None, Some("mail")).await.unwrap();
+    tell("a", 2, Event::Update).await;
+    let rows = store.waiting("ops", 10).await.unwrap();
+    assert!(store.hand_over("ops", "mail", &rows, 9).await.unwrap());
+    assert_eq!(heard().await, [pair("a-2", "open")]);
+    // It is back, and takes the update and the end: the fallback is told of the end as well.
+    tell("a", 3, Event::Resolve).await;
+    let rows = store.waiting("ops", 10).await.unwrap();
+    assert!(rows[0].handed && !rows[1].handed);
+    store.tried("ops", &rows, Some(10), None, Some("mail")).await.unwrap();
+    assert_eq!(heard().await, [pair("a-2", "open"), pair("a-3", "resolve")]);
+    // Of an incident it never heard of it hears no end.
+    tell("b", 2, Event::Resolve).await;
+    let rows = store.waiting("ops", 10).await.unwrap();
+    assert!(!store.hand_over("ops", "mail", &rows, 11).await.unwrap());
+    assert_eq!(heard().await.len(), 2);
+    // And what came to it for another goes no further.
+    let rows = store.waiting("mail", 10).await.unwrap();
+    assert!(!store.hand_over("mail", "ops", &rows, 12).await.unwrap());
+}
+
+#[tokio::test]
+async fn silences_and_what_was_told_to_whom_outlive_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, store) = (model_with_receiver(), store(&dir).await);
+    let silence = crate::silence::Silence {
+        id: "0190-s".to_owned(),
+        kind: crate::silence::QuietKind::Maintenance,
+        nodes: vec!["db".to_owned()],
+        from: at(0),
+        until: at(60),
+        by: Some("wang".to_owned()),
+        why: None,
+        created_at: at(0),
+    };
+    let mut batch = Batch::default();
+    batch.silence(silence.clone());
+    let change = change(outage(), 1, Some(Event::Open));
+    batch.incident(&model, &change, at(7)).unwrap();
+    store.write(&batch).await.unwrap();
+    let restored = store.restore(&model).await.unwrap();
+    assert_eq!(restored.silences, [silence]);
+    assert_eq!(restored.open[0].told, change.told);
+    assert_eq!(restored.open[0].incident.acknowledged, change.incident.acknowledged);
+}
+
+#[tokio::test]
+async fn what_a_version_before_kept_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, store) = (model_with_receiver(), store(&dir).await);
+    let body = serde_json::json!({
+        "id": "0190-old", "state": "open", "level": "red", "opened_at": at(0), "resolved_at": null,
+        "title": { "en": "db is down", "zh": "db 宕机" }, "advice": { "en": "", "zh": "" },
+        "roots": [], "suspects": [], "affected": [], "explained": [], "timeline": [],
+        "confirmed_at": at(1), "messages": 1, "told_roots": ["db-1"], "told_level": "red",
+    });
+    sqlx::query("INSERT INTO incidents (id, state, opened_ms, body) VALUES ('0190-old', 'open', 0, $1)")
+        .bind(body.to_string())
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO outbox (key, receiver, position, created_ms, body, attempts) VALUES ('k', 'ops', 1, 0, '{}', 2)")
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    let mut kept = store.restore(&model).await.unwrap().open.remove(0);
+    // Everybody was told; so everybody is told that it is over.
+    let all = [("ops".to_owned()), "mail".to_owned()];
+    assert_eq!(kept.told.end(Event::Resolve, all.iter(), at(9)).len(), 2);
+    let row = next(&store).await.unwrap();
+    assert_eq!((row.key.as_str(), row.attempts, row.incident.as_str()), ("k", 2, ""));
 }

@@ -9,8 +9,10 @@ use topology::model::Model;
 use super::record::{self, ConfirmedRecord};
 use super::{Store, StoreError};
 use crate::alert::message;
+use crate::announce::Event;
 use crate::changes::{ChangeNote, MAX_KEPT};
 use crate::incidents::Change;
+use crate::silence::Silence;
 
 /// Level changes held while the database is away, at most; then the oldest go.
 const MAX_HELD_CHANGES: usize = 50_000;
@@ -27,6 +29,7 @@ pub struct Batch {
     incidents: BTreeMap<String, IncidentRow>,
     messages: Vec<MessageRow>,
     noted: Vec<ChangeNote>,
+    silences: BTreeMap<String, Silence>,
     /// Nodes that the file no longer has.
     gone: BTreeSet<String>,
 }
@@ -68,6 +71,8 @@ struct MessageRow {
     key: String,
     receiver: String,
     created_ms: i64,
+    incident: String,
+    event: Event,
     body: String,
 }
 
@@ -80,6 +85,7 @@ impl Batch {
             && self.incidents.is_empty()
             && self.messages.is_empty()
             && self.noted.is_empty()
+            && self.silences.is_empty()
             && self.gone.is_empty()
     }
 
@@ -93,6 +99,11 @@ impl Batch {
     /// Notes a change that was made out there.
     pub fn noted(&mut self, note: ChangeNote) {
         self.noted.push(note);
+    }
+
+    /// Notes a silence as it is now.
+    pub fn silence(&mut self, silence: Silence) {
+        self.silences.insert(silence.id.clone(), silence);
     }
 
     /// Notes a change of level.
@@ -121,17 +132,16 @@ impl Batch {
             body: record::write(model, incident, &change.told)?,
         };
         self.incidents.insert(incident.id.clone(), row);
-        if let Some(event) = change.message {
-            let key = format!("{}-{}", incident.id, change.told.messages);
-            let body = message::body(model, incident, event, &key)?;
-            for receiver in &model.receivers {
-                self.messages.push(MessageRow {
-                    key: key.clone(),
-                    receiver: receiver.name.clone(),
-                    created_ms: at.as_millisecond(),
-                    body: body.clone(),
-                });
-            }
+        let key = format!("{}-{}", incident.id, change.told.messages);
+        for message in &change.messages {
+            self.messages.push(MessageRow {
+                key: key.clone(),
+                receiver: message.receiver.clone(),
+                created_ms: at.as_millisecond(),
+                incident: incident.id.clone(),
+                event: message.event,
+                body: message::body(model, incident, message.event, &key)?,
+            });
         }
         Ok(())
     }
@@ -149,6 +159,7 @@ impl Batch {
         self.changes.extend(later.changes);
         self.incidents.extend(later.incidents);
         self.messages.extend(later.messages);
+        self.silences.extend(later.silences);
         if self.changes.len() > MAX_HELD_CHANGES {
             self.changes.drain(..self.changes.len() - MAX_HELD_CHANGES);
         }
@@ -167,6 +178,7 @@ impl Store {
         forget(&mut tx, batch).await?;
         write_levels(&mut tx, batch).await?;
         write_noted(&mut tx, batch).await?;
+        write_silences(&mut tx, batch).await?;
         write_incidents(&mut tx, batch).await?;
         tx.commit().await?;
         Ok(())
@@ -201,6 +213,21 @@ async fn write_noted(tx: &mut AnyConnection, batch: &Batch) -> Result<(), StoreE
             .bind(newest - KEEP_NOTED_MS)
             .execute(&mut *tx)
             .await?;
+    }
+    Ok(())
+}
+
+async fn write_silences(tx: &mut AnyConnection, batch: &Batch) -> Result<(), StoreError> {
+    for silence in batch.silences.values() {
+        sqlx::query(
+            "INSERT INTO silences (id, until_ms, body) VALUES ($1, $2, $3) \
+             ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms, body = excluded.body",
+        )
+        .bind(silence.id.as_str())
+        .bind(silence.until.as_millisecond())
+        .bind(serde_json::to_string(silence)?)
+        .execute(&mut *tx)
+        .await?;
     }
     Ok(())
 }
@@ -257,14 +284,16 @@ async fn write_incidents(tx: &mut AnyConnection, batch: &Batch) -> Result<(), St
     for message in &batch.messages {
         // The next place in this receiver's queue; one writer, so nobody else takes it.
         sqlx::query(
-            "INSERT INTO outbox (key, receiver, position, created_ms, body, attempts) \
-             SELECT $1, $2, COALESCE(MAX(position), 0) + 1, $3, $4, 0 FROM outbox WHERE receiver = $2 \
+            "INSERT INTO outbox (key, receiver, position, created_ms, body, attempts, incident, event) \
+             SELECT $1, $2, COALESCE(MAX(position), 0) + 1, $3, $4, 0, $5, $6 FROM outbox WHERE receiver = $2 \
              ON CONFLICT (receiver, key) DO NOTHING",
         )
         .bind(message.key.as_str())
         .bind(message.receiver.as_str())
         .bind(message.created_ms)
         .bind(message.body.as_str())
+        .bind(message.incident.as_str())
+        .bind(message.event.as_str())
         .execute(&mut *tx)
         .await?;
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod away;
+mod delivery;
 mod live_reload;
 mod postgres;
 mod rhythm;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use collector::incident::IncidentState;
 use collector::store::Store;
 
-use crate::scene::{at, batch, model, outage};
+use crate::scene::{at, batch, model, next, outage};
 
 /// `nobody`, for PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65_534;
@@ -112,8 +112,8 @@ async fn the_same_queries_keep_everything_in_postgresql() {
 
     store.write(&batch(&model, IncidentState::Resolved)).await.unwrap();
     let mut keys = Vec::new();
-    while let Some(row) = store.next_message("ops").await.unwrap() {
-        store.tried("ops", &row.key, Some(1), None).await.unwrap();
+    while let Some(row) = next(&store).await {
+        store.tried("ops", std::slice::from_ref(&row), Some(1), None, None).await.unwrap();
         keys.push(row.key);
     }
     assert_eq!(keys, ["0190-a-1", "0190-a-2"]);

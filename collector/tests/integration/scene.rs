@@ -1,11 +1,9 @@
 //! One outage as the engine hands it over.
 
-use std::collections::BTreeSet;
-
-use collector::announce::{Event, Told};
+use collector::announce::{Event, Message, Told};
 use collector::incident::{Incident, IncidentState};
 use collector::incidents::{Change, What};
-use collector::store::{Batch, LevelChange};
+use collector::store::{Batch, LevelChange, OutboxRow, Store};
 use jiff::Timestamp;
 use topology::level::Level;
 use topology::model::{InstanceId, Model};
@@ -58,7 +56,15 @@ pub(crate) fn outage(state: IncidentState) -> Incident {
         advice: Text::same("Fix db-1."),
         verdict: Verdict { roots: vec![root.clone()], suspects: vec![root], ..Verdict::default() },
         timeline: Vec::new(),
+        acknowledged: None,
+        silenced: false,
+        subsumed_by: None,
     }
+}
+
+/// The first message that waits for the receiver.
+pub(crate) async fn next(store: &Store) -> Option<OutboxRow> {
+    store.waiting("ops", 1).await.unwrap().pop()
 }
 
 /// The incident, a level, and the message of it.
@@ -67,9 +73,9 @@ pub(crate) fn batch(model: &Model, state: IncidentState) -> Batch {
         IncidentState::Open => (1, Event::Open),
         IncidentState::Resolved => (2, Event::Resolve),
     };
-    let told =
-        Told { confirmed_at: at(1), messages, roots: BTreeSet::from(["db-1".to_owned()]), level: Level::Red };
-    let change = Change { what: What::Updated, incident: outage(state), told, message: Some(event) };
+    let told = Told { messages, ..Told::nothing(at(1)) };
+    let messages = vec![Message { receiver: "ops".to_owned(), event }];
+    let change = Change { what: What::Updated, incident: outage(state), told, messages };
     let mut batch = Batch::default();
     batch.incident(model, &change, at(7)).unwrap();
     let level = if state == IncidentState::Open { "red" } else { "green" };

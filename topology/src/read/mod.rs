@@ -9,9 +9,12 @@ mod depends;
 mod instances;
 mod objectives;
 mod probe;
+mod receivers;
 mod templates;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_alerts;
 #[cfg(test)]
 mod tests_bombs;
 #[cfg(test)]
@@ -200,7 +203,7 @@ fn read_root(mut root: Node, kinds: &[&'static KindSpec], cx: &mut Context<'_>) 
     let mut templates = Templates::new(templates, cx);
     read_components(components, place, &mut reader, &mut templates, cx);
     reader.check_templates(templates, cx);
-    let receivers = fields.take("alerts").map(|node| read_alerts(node, cx)).unwrap_or_default();
+    let alerting = fields.take("alerts").map(|node| read_alerts(node, &reader, cx)).unwrap_or_default();
     let curves = fields.take("curves").map(|node| read_curves(node, &reader, cx)).unwrap_or_default();
     let objectives =
         fields.take("objectives").map(|node| read_objectives(node, &reader, cx)).unwrap_or_default();
@@ -212,7 +215,7 @@ fn read_root(mut root: Node, kinds: &[&'static KindSpec], cx: &mut Context<'_>) 
         components: reader.components,
         instances: reader.instances,
         dependencies,
-        receivers,
+        alerting,
         curves,
         objectives,
     };

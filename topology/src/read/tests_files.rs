@@ -117,7 +117,7 @@ nonsense: true
     let db = &model.components[1];
     assert_eq!((db.runbook.as_deref(), db.tier), (Some("https://wiki/store"), Some(0)));
     assert!(db.probes[0].secret("password").is_some());
-    assert_eq!(model.receivers[0].name, "data");
+    assert_eq!(model.alerting.receivers[0].name, "data");
     let paths: Vec<&str> = reading.sources.iter().map(|source| source.path.as_str()).collect();
     assert_eq!(paths, ["conf/topology.yaml", "conf/teams/data.yaml"]);
     let globs: Vec<_> = reading.globs.iter().map(|g| (g.directory.as_str(), g.pattern.as_str())).collect();

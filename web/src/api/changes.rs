@@ -125,7 +125,8 @@ async fn take(state: &WebState, body: Result<Bytes, BytesRejection>) -> Result<(
     Ok((new, change))
 }
 
-fn bounded(text: &str, most: usize) -> String {
+/// A text of people, cleaned and cut.
+pub(super) fn bounded(text: &str, most: usize) -> String {
     let mut text = clean_words(text);
     while text.len() > most {
         text.pop();
@@ -133,7 +134,8 @@ fn bounded(text: &str, most: usize) -> String {
     text
 }
 
-fn unknown(model: &Model, name: &str, candidates: &[String]) -> Problem {
+/// Nothing has this name, or several have.
+pub(super) fn unknown(model: &Model, name: &str, candidates: &[String]) -> Problem {
     let name = clean_words(name);
     if !candidates.is_empty() {
         let some: Vec<&str> = candidates.iter().take(10).map(String::as_str).collect();

@@ -59,7 +59,7 @@ pub(crate) async fn report(
         if own.is_some() && state.token.is_none() {
             return not_its_own(&name);
         }
-        if let Some(refusal) = guard::refusal(&state, &headers, peer) {
+        if let Some(refusal) = guard::refusal(&state, &axum::http::Method::POST, &headers, peer) {
             return refusal;
         }
     }

@@ -1,12 +1,15 @@
 //! The JSON API: one structure a file, converted by hand from the board, so that a change inside never
 //! changes what scripts rely on.
 
+pub(crate) mod acknowledge;
 mod board;
 pub(crate) mod changes;
 pub(crate) mod heartbeat;
+pub(crate) mod maintenance;
 mod node;
 mod record;
 mod reload;
+pub(crate) mod silences;
 mod topology;
 
 use axum::Json;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use collector::alert::{Deliveries, Prepared};
 use collector::clock::Clock;
+use collector::history::History;
 use collector::journal::Journal;
 use collector::run::Collector;
 use collector::store::Store;
@@ -56,6 +57,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let clock = Clock::of_process();
     let prober = probes::Prober::new().context("the probes cannot be set up")?;
     let store = Store::open(&args.database).await.map_err(|error| fail(Exit::Failed, error.to_string()))?;
+    let history = History::of(&store);
     let kept = store.restore(&model).await.context("what the database kept cannot be read")?;
     let shutdown = CancellationToken::new();
     let (news, tasks) = (Arc::new(Notify::new()), TaskTracker::new());
@@ -74,6 +76,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     }
     let mut state = web::WebState::new(boards, collector::clock::now);
     (state.control, state.reload, state.token) = (Some(control), Some(reload), token);
+    state.history = Some(history);
     let serving = tokio::spawn(web::serve(listener, state, shutdown.clone()));
     output::line(&format!(
         "topowatch watches {name}: {components} components, {instances} instances, http://{address}"

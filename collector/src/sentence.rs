@@ -318,6 +318,14 @@ pub fn was_changed(change: &ChangeNote) -> Text {
     Text::new(format!("Change to {node}: {what}{by}"), format!("变更 {node}：{what}{by_zh}"))
 }
 
+/// Of a moment in which the monitor was not running.
+pub fn nobody_watched() -> (Text, Text) {
+    (
+        Text::new("The monitor was not watching then", "当时监控没有运行"),
+        Text::new("What was is not known.", "当时的情况无从知晓。"),
+    )
+}
+
 /// The board's headline and second line.
 pub fn of_board(board: &Board) -> (Text, Text) {
     let (components, instances) = (board.components.len(), board.instances.len());

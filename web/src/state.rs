@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use collector::board::Board;
 use collector::control::Control;
+use collector::history::History;
 use collector::watch::BoardWatch;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -38,6 +39,8 @@ pub struct WebState {
     pub control: Option<Control>,
     /// Reads the topology file again.
     pub reload: Option<Reload>,
+    /// What was; without it the server knows only the present.
+    pub history: Option<History>,
     /// Whoever changes something must have it; without one only this machine may.
     pub token: Option<SecretString>,
     shared: Arc<Shared>,
@@ -77,6 +80,7 @@ impl WebState {
             zone: TimeZone::system(),
             control: None,
             reload: None,
+            history: None,
             token: None,
             shared: Arc::new(shared),
         };

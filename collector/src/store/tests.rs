@@ -86,6 +86,7 @@ async fn an_incident_comes_back_as_it_was_written() {
         at: at(0),
         level: "red".to_owned(),
         words: "refused".to_owned(),
+        ..LevelChange::default()
     };
     batch.level(moved, at(0));
     store.write(&batch).await.unwrap();
@@ -194,6 +195,7 @@ async fn a_node_that_left_the_file_is_forgotten_and_may_come_back() {
         at: at(seconds),
         level: "red".to_owned(),
         words: String::new(),
+        ..LevelChange::default()
     };
     let levels = async || -> Vec<i64> {
         store.restore(&model).await.unwrap().nodes.iter().map(|node| node.since_ms).collect()
@@ -221,4 +223,44 @@ async fn a_node_that_left_the_file_is_forgotten_and_may_come_back() {
 async fn a_url_that_makes_no_sense_is_said_without_its_password() {
     let error = Store::open("mysql://me:s3cret@db/x").await.unwrap_err().to_string();
     assert!(error.contains("no database URL") && !error.contains("s3cret"), "{error}");
+}
+
+/// What every version could write.
+async fn write_as_the_first_version_did(store: &Store) {
+    for query in [
+        "INSERT INTO nodes (name, level, since_ms) VALUES ('db', 'red', 1700000000000)",
+        "INSERT INTO level_changes (node, at_ms, level, words) VALUES ('db', 1700000000000, 'red', 'refused')",
+        "INSERT INTO outbox (key, receiver, position, created_ms, body, attempts) \
+         VALUES ('0190-a-1', 'ops', 1, 1700000000000, '{}', 0)",
+    ] {
+        sqlx::query(query).execute(&store.pool).await.unwrap();
+    }
+}
+
+async fn schema(store: &Store) -> Vec<String> {
+    let query = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
+    let rows = sqlx::query(query).fetch_all(&store.pool).await.unwrap();
+    rows.iter().map(|row| row.try_get(0).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_database_of_every_earlier_version_is_brought_up_and_keeps_what_it_has() {
+    let fresh = schema(&Store::open("sqlite::memory:").await.unwrap()).await;
+    for version in versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("old.db").display());
+        let old = Store::open_at(&url, version).await.unwrap();
+        write_as_the_first_version_did(&old).await;
+        drop(old);
+        let store = Store::open(&url).await.unwrap();
+        assert_eq!(schema(&store).await, fresh, "from version {version}");
+        let restored = store.restore(&testkit::model("db")).await.unwrap();
+        assert_eq!((restored.nodes.len(), &*restored.nodes[0].level), (1, "red"), "from version {version}");
+        assert_eq!(store.next_message("ops").await.unwrap().unwrap().key, "0190-a-1");
+        let history = crate::history::History::of(&store);
+        let window = crate::history::Window::new(at(-10), at(10)).unwrap();
+        let changes = history.changes(window, None, 10).await.unwrap();
+        assert_eq!(changes[0].level.words.en, "refused", "from version {version}");
+        store.write(&Batch::default()).await.unwrap();
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use collector::alert::{Deliveries, Prepared};
 use collector::clock::Clock;
+use collector::history::History;
 use collector::journal::Journal;
 use collector::reports::Reports;
 use collector::run::Collector;
@@ -59,6 +60,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let prober = probes::Prober::new().context("the probes cannot be set up")?;
     let access_logs = args.access_log.map(|address| receive(&prober, address)).transpose()?;
     let store = Store::open(&args.database).await.map_err(|error| fail(Exit::Failed, error.to_string()))?;
+    let history = History::of(&store);
     let kept = store.restore(&model).await.context("what the database kept cannot be read")?;
     let shutdown = CancellationToken::new();
     let (news, tasks) = (Arc::new(Notify::new()), TaskTracker::new());
@@ -85,6 +87,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let mut state = web::WebState::new(boards, collector::clock::now);
     (state.control, state.reload, state.token) = (Some(control), Some(reload), token);
     state.reports = Some(Reports::to(reports));
+    state.past = Some(past(&history, &state));
+    state.history = Some(history);
     let serving = tokio::spawn(web::serve(listener, state, shutdown.clone()));
     output::line(&format!(
         "topowatch watches {name}: {components} components, {instances} instances, http://{address}"
@@ -142,6 +146,15 @@ async fn wait_for_end(
         _ = interrupt.recv() => tracing::warn!("a second Ctrl-C: gone at once"),
     }
     Ok(stopped_by)
+}
+
+/// Boards of the past, in the topology of now.
+fn past(history: &History, state: &web::WebState) -> web::Past {
+    let (history, boards) = (history.clone(), state.boards.clone());
+    Arc::new(move |at| {
+        let (history, now) = (history.clone(), boards.current());
+        Box::pin(async move { history.board(&now, at).await.ok().map(Arc::new) })
+    })
 }
 
 /// Runs `work` until the end.

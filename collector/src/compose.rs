@@ -166,6 +166,22 @@ fn faults(sick: &[&&InstanceState], total: usize) -> (Text, Text) {
 }
 
 fn edges(board: &Board, engine: &Engine, rolled: &[RolledUp]) -> Vec<EdgeState> {
+    let lit = light(board);
+    board
+        .model
+        .dependencies
+        .iter()
+        .enumerate()
+        .map(|(i, dependency)| EdgeState {
+            health: Some(rollup::transfer(dependency.strength, rolled[dependency.to.index()].health)),
+            words: complaint(board, engine, dependency.from, dependency.to),
+            lit: lit.get(&i).copied(),
+        })
+        .collect()
+}
+
+/// The edges that the open incidents explain, by their number.
+pub(crate) fn light(board: &Board) -> BTreeMap<usize, Lit> {
     let mut lit: BTreeMap<usize, Lit> = BTreeMap::new();
     let mut base = 0;
     for incident in &board.open {
@@ -190,17 +206,7 @@ fn edges(board: &Board, engine: &Engine, rolled: &[RolledUp]) -> Vec<EdgeState> 
         }
         base += incident.verdict.roots.len() as u32;
     }
-    board
-        .model
-        .dependencies
-        .iter()
-        .enumerate()
-        .map(|(i, dependency)| EdgeState {
-            health: Some(rollup::transfer(dependency.strength, rolled[dependency.to.index()].health)),
-            words: complaint(board, engine, dependency.from, dependency.to),
-            lit: lit.get(&i).copied(),
-        })
-        .collect()
+    lit
 }
 
 /// What the dependant's instances last said of the dependency, where they complain.

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
+use crate::store::upkeep::Upkeep;
 use crate::store::{Batch, Store};
 
 /// Batches on the way at most; what does not fit is joined to the next one.
@@ -60,6 +61,7 @@ async fn write_all(
     news: Arc<Notify>,
     trouble: Arc<ArcSwapOption<String>>,
 ) {
+    let mut upkeep = Upkeep::new(store.budget());
     while let Some(mut batch) = batches.recv().await {
         let mut failed = 0;
         loop {
@@ -85,7 +87,14 @@ async fn write_all(
         if failed > 0 {
             tracing::info!("history is written again, nothing was lost");
         }
-        trouble.store(None);
         news.notify_waiters();
+        let kept = match batch.newest() {
+            Some(now) => upkeep.step(&store, now).await,
+            None => Ok(()),
+        };
+        if let Err(error) = &kept {
+            tracing::error!(%error, "history cannot be rolled up now; it will be later");
+        }
+        trouble.store(kept.err().map(|error| Arc::new(error.to_string())));
     }
 }

@@ -17,9 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use topology::level::{Health, Level};
-use topology::model::{Address, Component, Model, NodeId, Probe};
-use topology::text::Text;
+use topology::model::{Address, Component, Model, Probe};
 
 use crate::board::{Board, FileTrouble, MonitorState};
 use crate::clock::Clock;
@@ -29,9 +27,10 @@ use crate::incidents::{Change, What};
 use crate::journal::Journal;
 use crate::looks::Looks;
 use crate::reload::{Moves, Origin};
+use crate::remember::Remember;
 use crate::schedule::{Due, Schedule, Turn, after, on_phase, phases};
 use crate::sentinels::{HINT, Sentinels, most_sentinels};
-use crate::store::{Batch, LevelChange, Restored};
+use crate::store::{Batch, Restored};
 use crate::turns::Turns;
 use crate::watch::{BoardPublisher, BoardWatch, board_channel};
 
@@ -134,6 +133,7 @@ impl Collector {
         let jobs = self.engine.jobs().len();
         let mut schedule = Schedule::default();
         schedule.spread(coming_round(&self.engine, 0..jobs), now, FIRST_ROUND);
+        let remember = Remember::new(self.clock.now());
         let mut running = Running {
             looks: Looks::new(jobs),
             sentinels: Sentinels::new(jobs, most_sentinels(open_files())),
@@ -146,7 +146,7 @@ impl Collector {
             waited: VecDeque::new(),
             publish_at: now + PUBLISH_EVERY,
             changed: false,
-            told: HashMap::new(),
+            remember,
             batch: Batch::default(),
             replies: Vec::new(),
         };
@@ -216,8 +216,8 @@ struct Running {
     waited: VecDeque<(Instant, Duration)>,
     publish_at: Instant,
     changed: bool,
-    /// The level of each node that the journal has last.
-    told: HashMap<NodeId, Level>,
+    /// What the journal was told last.
+    remember: Remember,
     /// What goes to the journal with the next board.
     batch: Batch,
     /// Answers that wait for the board which shows what was asked for.
@@ -291,8 +291,7 @@ impl Running {
         self.looks.follow(moves.jobs.len(), &same);
         self.sentinels.follow(moves.jobs.len(), &same);
         self.turns.follow(hosts(engine));
-        self.told =
-            self.told.drain().filter_map(|(node, level)| Some((*moves.nodes.get(&node)?, level))).collect();
+        self.remember.follow(&moves.nodes);
         for name in &moves.report.removed {
             self.batch.forget(name.clone());
         }
@@ -408,6 +407,11 @@ impl Running {
         let Some(done) = done else { return };
         let clock = self.collector.clock;
         self.waited.push_back((done.at, done.waited));
+        if self.collector.journal.is_some() {
+            let engine = &self.collector.engine;
+            let name = &engine.model().instance(engine.jobs()[job].instance).name;
+            self.remember.look(name, clock.at(done.at), &done.observation);
+        }
         let good = matches!(done.observation.outcome, Outcome::Answer(_));
         self.watch_over(job, good, done.started);
         let followup =
@@ -490,37 +494,14 @@ impl Running {
         for (instance, probe, record) in confirmed {
             batch.confirmed(instance, probe, record);
         }
-        for (node, health, since, words) in nodes(board) {
-            if self.told.insert(node, health.level()) == Some(health.level()) {
-                continue;
-            }
-            let name = board.model.node_name(node).to_owned();
-            let level = health.level().as_str().to_owned();
-            batch.level(LevelChange { node: name, at: board.at, level, words: words.en.clone() }, since);
-        }
         for change in changes {
             if let Err(error) = batch.incident(&board.model, change, board.at) {
                 tracing::error!(%error, "an incident cannot be put into words");
             }
         }
+        self.remember.board(board, &mut batch);
         journal.add(batch);
     }
-}
-
-/// Every node with its level, its since and its words.
-fn nodes(board: &Board) -> impl Iterator<Item = (NodeId, Health, Timestamp, &Text)> {
-    let components = board.model.component_ids().map(|id| {
-        let state = board.component(id);
-        (NodeId::Component(id), state.health, state.since, &state.words)
-    });
-    let instances = board.model.instance_ids().map(|id| {
-        let state = board.instance(id);
-        (NodeId::Instance(id), state.health, state.since, &state.words)
-    });
-    // What nobody has seen yet is no change.
-    components
-        .chain(instances)
-        .filter(|(_, health, ..)| *health != Health::Unknown || board.monitor.seen == board.instances.len())
 }
 
 fn log(model: &Model, change: &Change) {

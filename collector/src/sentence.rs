@@ -334,6 +334,14 @@ pub fn part_of(incident: &str) -> Text {
     Text::new(format!("Now part of incident {incident}"), format!("已并入事件 {incident}"))
 }
 
+/// Of a moment in which the monitor was not running.
+pub fn nobody_watched() -> (Text, Text) {
+    (
+        Text::new("The monitor was not watching then", "当时监控没有运行"),
+        Text::new("What was is not known.", "当时的情况无从知晓。"),
+    )
+}
+
 /// The board's headline and second line.
 pub fn of_board(board: &Board) -> (Text, Text) {
     let (components, instances) = (board.components.len(), board.instances.len());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use collector::board::Board;
 use collector::control::Control;
+use collector::history::History;
 use collector::reports::Reports;
 use collector::watch::BoardWatch;
 use jiff::Timestamp;
@@ -58,6 +59,8 @@ pub struct WebState {
     pub reload: Option<Reload>,
     /// Takes what instances report by themselves.
     pub reports: Option<Reports>,
+    /// What was; without it the server knows only the present.
+    pub history: Option<History>,
     /// Whoever changes something must have it; without one only this machine may.
     pub token: Option<SecretString>,
     /// From one change sent to a page to the next, at least.
@@ -106,6 +109,7 @@ impl WebState {
             control: None,
             reload: None,
             reports: None,
+            history: None,
             token: None,
             pace: Duration::from_millis(200),
             known_since: clock(),

@@ -4,6 +4,7 @@
 mod changing;
 mod events;
 mod fixture;
+mod history;
 mod layout;
 mod pages;
 mod routes;

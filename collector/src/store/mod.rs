@@ -2,17 +2,21 @@
 //!
 //! Storage trouble never changes a level: the engine hands its changes over and goes on.
 
+mod past;
 mod record;
 mod rows;
+pub mod upkeep;
 mod write;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, Row};
+use tokio::sync::Mutex;
 use topology::model::Model;
 
 use crate::changes::{ChangeNote, MAX_KEPT};
@@ -21,10 +25,11 @@ use crate::incidents::Kept;
 use crate::names::Names;
 use crate::silence::{MAX_SILENCES, Silence};
 
+pub use past::LookRow;
 pub use record::ConfirmedRecord;
-pub(crate) use record::carry_over;
+pub(crate) use record::{carry_over, health_of, health_word, level_of, read as incident_of};
 pub use rows::OutboxRow;
-pub use write::{Batch, LevelChange, NodeLevel};
+pub use write::{Batch, LevelChange, LevelDetail, NodeLevel};
 
 /// What goes wrong with storage, in words for the page and the log.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +52,13 @@ pub enum StoreError {
 }
 
 /// The migrations, oldest first: version, name, text.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "history", include_str!("../../migrations/0001_history.sql")),
     (2, "changes", include_str!("../../migrations/0002_changes.sql")),
     (3, "alerts", include_str!("../../migrations/0003_alerts.sql")),
+    (4, "past", include_str!("../../migrations/0004_past.sql")),
+    (5, "curves", include_str!("../../migrations/0005_curves.sql")),
+    (6, "access", include_str!("../../migrations/0006_access.sql")),
 ];
 
 /// Connections at once: one writes, one delivers, one reads.
@@ -62,6 +70,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    /// What the reading side connects with; a database in memory has one connection for all.
+    reading: Option<AnyConnectOptions>,
+    sqlite: bool,
+    budget: upkeep::Budget,
+    numbers: Arc<Mutex<past::Numbers>>,
 }
 
 /// What a database kept over a restart.
@@ -87,6 +100,15 @@ impl Store {
     /// # Errors
     /// When the URL makes no sense, or the database does not take it.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_at(url, i64::MAX).await
+    }
+
+    /// The same, but the schema is that of version `newest`: for tests of what came before.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    #[doc(hidden)]
+    pub async fn open_at(url: &str, newest: i64) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let sqlite = url.starts_with("sqlite:");
         if !sqlite && !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
@@ -99,15 +121,18 @@ impl Store {
         };
         let options =
             AnyConnectOptions::from_str(&with_create).map_err(|_| StoreError::Url(without_password(url)))?;
+        let in_memory = url.contains(":memory:");
+        let reading = (!in_memory).then(|| options.clone());
         let pool = AnyPoolOptions::new()
-            .max_connections(if url.contains(":memory:") { 1 } else { CONNECTIONS })
+            .max_connections(if in_memory { 1 } else { CONNECTIONS })
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if sqlite {
-                        // Readers beside the writer; a full sync at checkpoints only: a power cut may cost the
+                        // Room that is given back; asked for before the first table is made. Readers beside the writer; a full sync at checkpoints only: a power cut may cost the
                         // last second of history, never the file.
                         for pragma in [
+                            "PRAGMA auto_vacuum = INCREMENTAL",
                             "PRAGMA journal_mode = WAL",
                             "PRAGMA synchronous = NORMAL",
                             "PRAGMA busy_timeout = 5000",
@@ -121,21 +146,27 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(StoreError::Open)?;
-        let migrations = MIGRATIONS
-            .iter()
-            .map(|(version, name, sql)| {
-                let sql = sqlx::AssertSqlSafe(*sql);
-                Migration::new(
-                    *version,
-                    (*name).into(),
-                    MigrationType::Simple,
-                    sqlx::SqlSafeStr::into_sql_str(sql),
-                    false,
-                )
-            })
-            .collect();
-        Migrator::with_migrations(migrations).run(&pool).await?;
-        Ok(Self { pool })
+        migrator(newest).run(&pool).await?;
+        Ok(Self { pool, reading, sqlite, budget: upkeep::Budget::default(), numbers: Arc::default() })
+    }
+
+    /// Keeps its history within `budget`.
+    #[must_use]
+    pub fn within(self, budget: upkeep::Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// What the reading side connects with, and whether that is SQLite; none for a database in memory.
+    pub(crate) fn reading(&self) -> Option<(AnyConnectOptions, bool)> {
+        Some((self.reading.clone()?, self.sqlite))
+    }
+
+    pub(crate) const fn budget(&self) -> upkeep::Budget {
+        self.budget
+    }
+
+    pub(crate) const fn pool(&self) -> &AnyPool {
+        &self.pool
     }
 
     /// Reads back what a restart needs; nodes that `model` no longer has are left out.
@@ -194,6 +225,21 @@ impl Store {
         }
         Ok(restored)
     }
+}
+
+/// The versions that a schema may have, oldest first.
+#[doc(hidden)]
+pub fn versions() -> impl Iterator<Item = i64> {
+    MIGRATIONS.iter().map(|(version, ..)| *version)
+}
+
+/// Brings a database to the schema of version `newest`.
+fn migrator(newest: i64) -> Migrator {
+    let all = MIGRATIONS.iter().filter(|(version, ..)| *version <= newest).map(|(version, name, sql)| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(*sql));
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(all.collect())
 }
 
 /// A URL that can be shown.

@@ -126,15 +126,15 @@ const HEALTHS: [(Health, &str); 6] = [
     (Health::Paused, "paused"),
 ];
 
-fn health_word(health: Health) -> String {
+pub(crate) fn health_word(health: Health) -> String {
     HEALTHS.iter().find(|(h, _)| *h == health).map_or("unknown", |(_, word)| word).to_owned()
 }
 
-fn health_of(word: &str) -> Health {
+pub(crate) fn health_of(word: &str) -> Health {
     HEALTHS.iter().find(|(_, w)| *w == word).map_or(Health::Unknown, |(health, _)| *health)
 }
 
-fn level_of(word: &str) -> Level {
+pub(crate) fn level_of(word: &str) -> Level {
     [Level::Green, Level::Yellow, Level::Red, Level::Paused]
         .into_iter()
         .find(|level| level.as_str() == word)
@@ -183,7 +183,7 @@ pub(super) fn write(model: &Model, incident: &Incident, told: &Told) -> Result<S
 }
 
 /// An incident back from its row. What the file no longer has is left out of it.
-pub(super) fn read(names: &Names, body: &str) -> Result<Kept, StoreError> {
+pub(crate) fn read(names: &Names, body: &str) -> Result<Kept, StoreError> {
     Ok(back(names, serde_json::from_str(body)?))
 }
 

@@ -111,6 +111,7 @@ async fn an_incident_comes_back_as_it_was_written() {
         at: at(0),
         level: "red".to_owned(),
         words: "refused".to_owned(),
+        ..LevelChange::default()
     };
     batch.level(moved, at(0));
     store.write(&batch).await.unwrap();
@@ -219,6 +220,7 @@ async fn a_node_that_left_the_file_is_forgotten_and_may_come_back() {
         at: at(seconds),
         level: "red".to_owned(),
         words: String::new(),
+        ..LevelChange::default()
     };
     let levels = async || -> Vec<i64> {
         store.restore(&model).await.unwrap().nodes.iter().map(|node| node.since_ms).collect()
@@ -343,4 +345,44 @@ async fn what_a_version_before_kept_is_read() {
     assert_eq!(kept.told.end(Event::Resolve, all.iter(), at(9)).len(), 2);
     let row = next(&store).await.unwrap();
     assert_eq!((row.key.as_str(), row.attempts, row.incident.as_str()), ("k", 2, ""));
+}
+
+/// What every version could write.
+async fn write_as_the_first_version_did(store: &Store) {
+    for query in [
+        "INSERT INTO nodes (name, level, since_ms) VALUES ('db', 'red', 1700000000000)",
+        "INSERT INTO level_changes (node, at_ms, level, words) VALUES ('db', 1700000000000, 'red', 'refused')",
+        "INSERT INTO outbox (key, receiver, position, created_ms, body, attempts) \
+         VALUES ('0190-a-1', 'ops', 1, 1700000000000, '{}', 0)",
+    ] {
+        sqlx::query(query).execute(&store.pool).await.unwrap();
+    }
+}
+
+async fn schema(store: &Store) -> Vec<String> {
+    let query = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
+    let rows = sqlx::query(query).fetch_all(&store.pool).await.unwrap();
+    rows.iter().map(|row| row.try_get(0).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_database_of_every_earlier_version_is_brought_up_and_keeps_what_it_has() {
+    let fresh = schema(&Store::open("sqlite::memory:").await.unwrap()).await;
+    for version in versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("old.db").display());
+        let old = Store::open_at(&url, version).await.unwrap();
+        write_as_the_first_version_did(&old).await;
+        drop(old);
+        let store = Store::open(&url).await.unwrap();
+        assert_eq!(schema(&store).await, fresh, "from version {version}");
+        let restored = store.restore(&testkit::model("db")).await.unwrap();
+        assert_eq!((restored.nodes.len(), &*restored.nodes[0].level), (1, "red"), "from version {version}");
+        assert_eq!(next(&store).await.unwrap().key, "0190-a-1");
+        let history = crate::history::History::of(&store);
+        let window = crate::history::Window::new(at(-10), at(10)).unwrap();
+        let changes = history.changes(window, None, 10).await.unwrap();
+        assert_eq!(changes[0].level.words.en, "refused", "from version {version}");
+        store.write(&Batch::default()).await.unwrap();
+    }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, AnyPool};
 use topology::model::Model;
 
+use super::past::{self, LookRow, Past};
 use super::record::{self, ConfirmedRecord};
 use super::{Store, StoreError};
 use crate::alert::message;
@@ -30,6 +32,7 @@ pub struct Batch {
     messages: Vec<MessageRow>,
     noted: Vec<ChangeNote>,
     silences: BTreeMap<String, Silence>,
+    pub(super) past: Past,
     /// Nodes that the file no longer has.
     gone: BTreeSet<String>,
 }
@@ -46,7 +49,7 @@ pub struct NodeLevel {
 }
 
 /// A node has changed its level.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LevelChange {
     /// Component or instance.
     pub node: String,
@@ -56,6 +59,32 @@ pub struct LevelChange {
     pub level: String,
     /// What is wrong, if something is.
     pub words: String,
+    /// The rest of it.
+    pub detail: LevelDetail,
+    /// Nothing changed: the level is only said again.
+    pub again: bool,
+}
+
+/// What is kept of a level beside its word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LevelDetail {
+    /// The level with its kind of yellow: `green`, `at_risk`, `impaired`, `red`, `unknown`, `paused`.
+    pub health: String,
+    /// Of a component: the same from its own instances only.
+    pub own: String,
+    /// Its own level is bad, and this one's doing.
+    pub explained_by: Option<String>,
+    /// Of a component: the dependencies that carry what it inherits.
+    pub inherited_from: Vec<String>,
+    /// Since when, Unix milliseconds.
+    pub since_ms: i64,
+    /// Chinese for what is wrong.
+    pub zh: String,
+    /// The short word, in English and Chinese.
+    pub short: (String, String),
+    /// Held at its worst level.
+    pub flapping: bool,
 }
 
 #[derive(Debug)]
@@ -86,6 +115,7 @@ impl Batch {
             && self.messages.is_empty()
             && self.noted.is_empty()
             && self.silences.is_empty()
+            && self.past.is_empty()
             && self.gone.is_empty()
     }
 
@@ -112,6 +142,21 @@ impl Batch {
         let level = NodeLevel { name: change.node.clone(), level: change.level.clone(), since_ms };
         self.nodes.insert(change.node.clone(), level);
         self.changes.push(change);
+    }
+
+    /// The newest moment it tells of, Unix milliseconds, if it tells of a time.
+    pub fn newest(&self) -> Option<i64> {
+        self.past.newest()
+    }
+
+    /// Notes a look and what it measured.
+    pub fn look(&mut self, look: LookRow) {
+        self.past.looks.push(look);
+    }
+
+    /// Notes that the monitor has been watching from `start` until `end`.
+    pub fn watched(&mut self, start: Timestamp, end: Timestamp) {
+        self.past.watched.insert(start.as_millisecond(), end.as_millisecond());
     }
 
     /// Notes what a probe has confirmed.
@@ -154,6 +199,7 @@ impl Batch {
         self.noted.extend(later.noted);
         let surplus = self.noted.len().saturating_sub(MAX_KEPT);
         self.noted.drain(..surplus);
+        self.past.append(later.past);
         self.nodes.extend(later.nodes);
         self.confirmed.extend(later.confirmed);
         self.changes.extend(later.changes);
@@ -180,7 +226,12 @@ impl Store {
         write_noted(&mut tx, batch).await?;
         write_silences(&mut tx, batch).await?;
         write_incidents(&mut tx, batch).await?;
+        let mut numbers = self.numbers.lock().await;
+        // Until it is committed nobody knows which names have which numbers.
+        let mut now = std::mem::take(&mut *numbers);
+        past::write(&mut tx, &batch.past, &mut now).await?;
         tx.commit().await?;
+        *numbers = now;
         Ok(())
     }
 }
@@ -256,11 +307,13 @@ async fn write_levels(tx: &mut AnyConnection, batch: &Batch) -> Result<(), Store
         .await?;
     }
     for change in &batch.changes {
-        sqlx::query("INSERT INTO level_changes (node, at_ms, level, words) VALUES ($1, $2, $3, $4)")
+        sqlx::query("INSERT INTO level_changes (node, at_ms, level, words, detail, again) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(change.node.as_str())
             .bind(change.at.as_millisecond())
             .bind(change.level.as_str())
             .bind(change.words.as_str())
+            .bind(serde_json::to_string(&change.detail)?)
+            .bind(i64::from(change.again))
             .execute(&mut *tx)
             .await?;
     }

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use collector::history::{History, Window};
 use collector::incident::IncidentState;
-use collector::store::Store;
+use collector::store::upkeep::Upkeep;
+use collector::store::{Batch, LevelChange, LookRow, Store, versions};
+use sqlx::{Connection, PgConnection};
 
 use crate::scene::{at, batch, model, next, outage};
 
@@ -120,4 +123,78 @@ async fn the_same_queries_keep_everything_in_postgresql() {
     let restored = store.restore(&model).await.unwrap();
     assert!(restored.open.is_empty());
     assert_eq!(restored.resolved.len(), 1);
+}
+
+#[tokio::test]
+async fn history_is_the_same_in_postgresql() {
+    let postgres = start();
+    let store = open(&postgres).await;
+    let mut batch = Batch::default();
+    let level = |seconds: i64, level: &str| LevelChange {
+        node: "cache".to_owned(),
+        at: at(seconds),
+        level: level.to_owned(),
+        ..LevelChange::default()
+    };
+    batch.level(level(0, "green"), at(0));
+    batch.level(level(600, "red"), at(600));
+    batch.level(level(660, "green"), at(660));
+    batch.watched(at(0), at(1_200));
+    for second in (0..1_200).step_by(3) {
+        batch.look(LookRow {
+            node: "db-1".to_owned(),
+            at: at(second),
+            signals: vec![("latency_seconds".to_owned(), 0.002)],
+        });
+    }
+    store.write(&batch).await.unwrap();
+    store.write(&batch_of_an_outage()).await.unwrap();
+    let mut upkeep = Upkeep::default();
+    for _ in 0..5 {
+        upkeep.step(&store, at(1_260).as_millisecond()).await.unwrap();
+    }
+    assert!(store.size().await.is_ok());
+
+    let history = History::of(&store);
+    let window = Window::new(at(0), at(1_200)).unwrap();
+    let cache = history.availability(window, &["cache"]).await.unwrap().remove(0);
+    assert_eq!((cache.time.red(), cache.outages), (Duration::from_mins(1), 1));
+    assert!((cache.coverage - 1.0).abs() < 1e-9);
+    assert_eq!(history.availability(window, &[]).await.unwrap().len(), 2);
+    let then = history.levels_at(at(630)).await.unwrap();
+    assert_eq!(then.nodes["cache"].health.level().as_str(), "red");
+    assert_eq!(history.changes(window, Some("cache"), 10).await.unwrap().len(), 3);
+    assert_eq!(history.incidents(&model(), window, 10).await.unwrap().len(), 1);
+    assert_eq!(history.deliveries(window, Some("0190-a"), 10).await.unwrap().len(), 1);
+    let series = history.series("db-1", window, 20, at(1_260)).await.unwrap();
+    let looks: u64 = series.signals["latency_seconds"].iter().map(|(_, point)| point.count).sum();
+    assert_eq!((series.step, looks), (Duration::from_mins(1), 400));
+}
+
+#[tokio::test]
+async fn every_earlier_version_is_brought_up_in_postgresql() {
+    let postgres = start();
+    drop(open(&postgres).await);
+    for version in versions() {
+        let name = format!("v{version}");
+        let url = |name: &str| format!("postgres://topowatch@127.0.0.1:{}/{name}", postgres.port);
+        let mut admin = PgConnection::connect(&url("postgres")).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        drop(Store::open_at(&url(&name), version).await.unwrap());
+        let mut own = PgConnection::connect(&url(&name)).await.unwrap();
+        let old = "INSERT INTO level_changes (node, at_ms, level, words) VALUES ('db', 1700000000000, 'red', 'refused')";
+        sqlx::query(old).execute(&mut own).await.unwrap();
+        let store = Store::open(&url(&name)).await.unwrap();
+        store.write(&batch(&model(), IncidentState::Open)).await.unwrap();
+        let window = Window::new(at(-10), at(5)).unwrap();
+        let changes = History::of(&store).changes(window, None, 10).await.unwrap();
+        assert_eq!(changes[0].level.words.en, "refused", "from version {version}");
+    }
+}
+
+fn batch_of_an_outage() -> Batch {
+    batch(&model(), IncidentState::Open)
 }

@@ -80,7 +80,7 @@ pub(crate) fn batch(model: &Model, state: IncidentState) -> Batch {
     batch.incident(model, &change, at(7)).unwrap();
     let level = if state == IncidentState::Open { "red" } else { "green" };
     let moved =
-        LevelChange { node: "db".to_owned(), at: at(7), level: level.to_owned(), words: String::new() };
+        LevelChange { node: "db".to_owned(), at: at(7), level: level.to_owned(), ..LevelChange::default() };
     batch.level(moved, at(0));
     batch
 }

@@ -5,6 +5,7 @@ pub(crate) mod acknowledge;
 mod board;
 pub(crate) mod changes;
 pub(crate) mod heartbeat;
+pub(crate) mod history;
 pub(crate) mod maintenance;
 mod node;
 mod record;
@@ -50,8 +51,15 @@ pub(crate) async fn health(State(state): State<WebState>) -> Json<board::Health>
     Json(board::Health::of(&state.boards.current()))
 }
 
-/// `GET /api/v1/board`, with an entity tag of its sequence.
-pub(crate) async fn board(State(state): State<WebState>, headers: HeaderMap) -> Response {
+/// `GET /api/v1/board[?at=TIME]`, with an entity tag of its sequence; at a time that is over it is the board of then.
+pub(crate) async fn board(
+    State(state): State<WebState>,
+    query: history::AskedQuery,
+    headers: HeaderMap,
+) -> Response {
+    if !matches!(&query, Ok(Query(asked)) if asked.is_now()) {
+        return history::board(State(state), query).await;
+    }
     let board = state.boards.current();
     let tag = format!("W/\"{}-{}\"", state.run(), board.sequence);
     let fresh = headers
@@ -104,7 +112,19 @@ pub(crate) async fn incident(State(state): State<WebState>, Path(id): Path<Strin
     let board = state.boards.current();
     match board.open.iter().chain(&board.resolved).find(|incident| incident.id == id) {
         Some(found) => Json(IncidentReport::of(&board.model, found)).into_response(),
-        None => Problem::not_found(format!("there is no incident `{id}`")).into_response(),
+        None => older(&state, &board.model, &id).await,
+    }
+}
+
+/// An incident that the board no longer has.
+async fn older(state: &WebState, model: &::topology::model::Model, id: &str) -> Response {
+    let Some(history) = &state.history else {
+        return Problem::not_found(format!("there is no incident `{id}`")).into_response();
+    };
+    match history.incident(model, id).await {
+        Ok(Some(found)) => Json(IncidentReport::of(model, &found)).into_response(),
+        Ok(None) => Problem::not_found(format!("there is no incident `{id}`")).into_response(),
+        Err(error) => Problem::from(error).into_response(),
     }
 }
 

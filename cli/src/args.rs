@@ -66,6 +66,10 @@ pub(crate) enum Command {
     Impact(ImpactArgs),
     /// The single points of failure of the file, worst first
     Spof(SpofArgs),
+    /// What was promised, what was kept, and what is left of the error budget
+    Objectives(ObjectivesArgs),
+    /// Who may read and who may operate
+    Token(TokenArgs),
     /// Look at one node or address now, from here, and say what each step took
     Probe(ProbeArgs),
     /// Print the JSON Schema of topology files, for editors
@@ -93,9 +97,62 @@ pub(crate) struct ServeArgs {
     pub(crate) access_log: Option<SocketAddr>,
     #[arg(long, value_name = "FILE", help = SERVER_TOKEN)]
     pub(crate) token_file: Option<PathBuf>,
+    /// Pages and API need a token, too (`topowatch token add`)
+    #[arg(long)]
+    pub(crate) private: bool,
+    /// Bytes that history may take, in MB; the finest signals go first
+    #[arg(long, default_value_t = 500, value_name = "MB", value_parser = clap::value_parser!(u64).range(20..))]
+    pub(crate) history_budget: u64,
+    /// A dead man's switch: asked while the monitor's scheduler, verdict and storage all go on
+    #[arg(long, env = "TOPOWATCH_HEARTBEAT_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) heartbeat_url: Option<String>,
+    /// Seconds from one heartbeat to the next
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) heartbeat_every: u64,
     /// Stop when the process that started this one ends
     #[arg(long, hide = true)]
     pub(crate) stop_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ObjectivesArgs {
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// The database of the server
+    #[arg(long, default_value = "sqlite://topowatch.db", value_name = "URL", global = true)]
+    pub(crate) database: String,
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; it is shown once
+    Add {
+        /// Whose it is: `ci`, `wall`, `ana`
+        name: String,
+        /// What it may
+        #[arg(long, default_value = "read", value_parser = ["read", "operate"])]
+        role: String,
+        /// When it ends: `90d`, `12h`
+        #[arg(long, value_name = "DURATION")]
+        expires: Option<String>,
+    },
+    /// All tokens, without their secrets
+    List {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a token, and end its sessions
+    Remove {
+        /// Whose it is
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod health;
 mod impact;
 mod load;
 mod meaning;
+mod objectives;
 mod once;
 mod output;
 mod probe;
@@ -27,6 +28,7 @@ mod serve;
 mod silence;
 mod spof;
 mod token;
+mod tokens;
 mod watched;
 mod why;
 
@@ -70,6 +72,8 @@ fn main() -> ExitCode {
         Command::Spof(args) => spof::run(&args),
         Command::Probe(args) => runtime.block_on(probe::run(&args)),
         Command::Schema(args) => schema::run(&args),
+        Command::Token(args) => runtime.block_on(tokens::run(&args)),
+        Command::Objectives(args) => runtime.block_on(objectives::run(&args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
     };
     // Blocking name lookups must not hold the exit up.

@@ -7,13 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use collector::access::Access;
 use collector::alert::{Deliveries, Prepared};
 use collector::clock::Clock;
+use collector::curves::collect as curves;
+use collector::heartbeat_out;
 use collector::history::History;
 use collector::journal::Journal;
+use collector::objectives::Objectives;
 use collector::reports::Reports;
 use collector::run::Collector;
-use collector::store::Store;
+use collector::store::upkeep::Budget;
+use collector::store::{Restored, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -25,6 +30,7 @@ use crate::exit::{Exit, fail};
 use crate::follow::Follower;
 use crate::output;
 use crate::token;
+use crate::tokens;
 use crate::watched::Watched;
 
 /// Everything is down within this after SIGTERM.
@@ -59,9 +65,22 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let clock = Clock::of_process();
     let prober = probes::Prober::new().context("the probes cannot be set up")?;
     let access_logs = args.access_log.map(|address| receive(&prober, address)).transpose()?;
-    let store = Store::open(&args.database).await.map_err(|error| fail(Exit::Failed, error.to_string()))?;
+    let budget = Budget { bytes: args.history_budget.saturating_mul(1_000_000) };
+    let store = match Store::open(&args.database).await {
+        Ok(store) => store,
+        Err(error @ StoreError::Url(_)) => return Err(fail(Exit::Failed, error.to_string())),
+        // Who watches a platform does not stay away for a database: it comes later, or not at all.
+        Err(error) => {
+            tracing::error!(%error, "the database is in trouble: starting without what it kept");
+            Store::later(&args.database)?
+        }
+    };
+    let store = store.within(budget);
     let history = History::of(&store);
-    let kept = store.restore(&model).await.context("what the database kept cannot be read")?;
+    let kept = store.restore(&model).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "what the database kept cannot be read: starting without");
+        Restored::default()
+    });
     let shutdown = CancellationToken::new();
     let (news, tasks) = (Arc::new(Notify::new()), TaskTracker::new());
     let journal = Journal::start(store.clone(), Arc::clone(&news), &tasks);
@@ -74,12 +93,32 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
         spawn_until(&tasks, &shutdown, access_logs.run());
     }
     let reports = prober.clone();
+    let access = Access::open(&store, tokens::random()?).await;
+    tasks.spawn(access.clone().follow(store.clone(), shutdown.clone()));
+    let curves = curves::Collector::new(prober.clone()).context("the curves cannot be set up")?;
     let (collector, boards) =
         Collector::new(model, Arc::new(prober), clock, collector::new_incident_id(), kept, Some(journal));
     let control = collector.control();
     let (follower, reload) =
         Follower::new(args.config, args.overlays, watched, control.clone(), deliveries, hangup);
     tasks.spawn(follower.run(shutdown.clone()));
+    tasks.spawn(curves.run(boards.clone(), control.clone(), clock, shutdown.clone()));
+    let objectives = Objectives::default();
+    tasks.spawn(objectives.clone().run(history.clone(), boards.clone(), clock, shutdown.clone()));
+    if let Some(url) = args.heartbeat_url {
+        let beating = heartbeat_out::run(
+            url.into(),
+            Duration::from_secs(args.heartbeat_every),
+            control.pulse(),
+            clock,
+            shutdown.clone(),
+        );
+        tasks.spawn(async move {
+            if let Err(error) = beating.await {
+                tracing::error!(%error, "the monitor has no heartbeat");
+            }
+        });
+    }
     let collecting = tokio::spawn(collector.run(shutdown.clone()));
     if token.is_none() && !address.ip().is_loopback() {
         tracing::warn!("no token is set: reload and change are taken from this machine only (--token-file)");
@@ -89,6 +128,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     state.reports = Some(Reports::to(reports));
     state.past = Some(past(&history, &state));
     state.history = Some(history);
+    (state.access, state.private, state.objectives) = (Some(access), args.private, objectives);
     let serving = tokio::spawn(web::serve(listener, state, shutdown.clone()));
     output::line(&format!(
         "topowatch watches {name}: {components} components, {instances} instances, http://{address}"

@@ -114,9 +114,9 @@ async fn main() {
         let changes = history.availability(week, &[]).await.unwrap();
         let availability = began.elapsed();
         let levels = history.levels_at(at(end - 3 * 86_400 - 1_234)).await.unwrap();
-        let travel = began.elapsed() - availability;
+        let travel = began.elapsed().saturating_sub(availability);
         let series = history.series(&names[7], week, 600, now).await.unwrap();
-        let curve = began.elapsed() - availability - travel;
+        let curve = began.elapsed().saturating_sub(availability + travel);
         println!(
             "{round}: availability of {} nodes over the week {:.1} ms, levels of {} nodes at a moment {:.1} ms, \
              a node's week in {} points {:.1} ms",

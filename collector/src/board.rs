@@ -13,6 +13,7 @@ use topology::text::Text;
 use topology::verdict::Culprit;
 
 use crate::changes::ChangeNote;
+use crate::curves::CurveState;
 use crate::incident::Incident;
 use crate::silence::Silence;
 
@@ -42,6 +43,8 @@ pub struct Board {
     pub resolved: Vec<Arc<Incident>>,
     /// The worst component's level: red, yellow, unknown, green.
     pub level: Level,
+    /// The business curves, in file order.
+    pub curves: Arc<Vec<CurveState>>,
     /// What was changed out there lately, oldest first.
     pub changes: Arc<Vec<ChangeNote>>,
     /// What people say is to be kept quiet, oldest first.

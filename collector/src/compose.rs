@@ -59,8 +59,18 @@ pub(crate) fn board(engine: &mut Engine, parts: Parts) -> Board {
         .component_ids()
         .map(|id| component_state(engine, &model, &graph, id, &rolled[id.index()], &instances))
         .collect();
-    let open: Vec<_> = engine.incidents.open().into_iter().map(|i| Arc::new(i.clone())).collect();
-    let resolved: Vec<_> = engine.incidents.resolved().iter().take(10).map(|i| Arc::new(i.clone())).collect();
+    let beside = engine.sight.open().into_iter().chain(engine.outages.open());
+    let open: Vec<_> =
+        engine.incidents.open().into_iter().chain(beside).map(|i| Arc::new(i.clone())).collect();
+    let mut resolved: Vec<_> = engine
+        .incidents
+        .resolved()
+        .iter()
+        .chain(engine.outages.resolved())
+        .map(|i| Arc::new(i.clone()))
+        .collect();
+    resolved.sort_by_key(|incident| std::cmp::Reverse(incident.resolved_at));
+    resolved.truncate(10);
     let level =
         components.iter().map(|c| c.health.level()).max_by_key(|l| l.rank()).unwrap_or(Level::Unknown);
     let mut board = Board {
@@ -75,6 +85,7 @@ pub(crate) fn board(engine: &mut Engine, parts: Parts) -> Board {
         open,
         resolved,
         level,
+        curves: engine.curves.states(),
         changes: engine.changes.list(),
         silences: engine.silences.list(),
         sentence: Text::default(),

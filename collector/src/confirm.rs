@@ -211,6 +211,19 @@ impl Tracker {
         true
     }
 
+    /// Forgets what was confirmed: it was not seen.
+    pub(crate) fn forget(&mut self, now: Timestamp) {
+        if self.confirmed.health == Health::Red {
+            // It was no change of the target's.
+            self.changes.pop_back();
+        }
+        self.confirmed = Judged::unknown();
+        self.since = now;
+        self.streak.clear();
+        self.onset = None;
+        self.flapping = false;
+    }
+
     /// How long to the next regular look.
     pub fn interval(&self, interval: Duration) -> Duration {
         if self.confirmed.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Hung) {

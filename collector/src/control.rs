@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use topology::model::Model;
 
 use crate::board::FileTrouble;
 use crate::case::Recording;
 use crate::changes::ChangeNote;
+use crate::history::AuditEntry;
 use crate::incident::{Acknowledgement, Incident};
+use crate::pulse::Pulse;
 use crate::reload::Reloaded;
 use crate::silence::Silence;
 
@@ -31,6 +34,10 @@ pub(crate) enum Command {
     EndSilence(String, oneshot::Sender<Option<Silence>>),
     /// Somebody takes an open incident on, or lets it go.
     Acknowledge(String, Option<Acknowledgement>, oneshot::Sender<Option<Incident>>),
+    /// A value of a curve, or why there is none; false when there is no such curve.
+    Curve(String, Timestamp, Result<f64, String>, oneshot::Sender<bool>),
+    /// A line for the audit log.
+    Audit(AuditEntry),
     /// The last minutes, for a recorded case.
     Record(oneshot::Sender<Recording>),
 }
@@ -44,12 +51,13 @@ pub struct Gone;
 #[derive(Clone, Debug)]
 pub struct Control {
     commands: mpsc::Sender<Command>,
+    pulse: Arc<Pulse>,
 }
 
 impl Control {
-    pub(crate) fn channel() -> (Self, mpsc::Receiver<Command>) {
+    pub(crate) fn channel(pulse: Arc<Pulse>) -> (Self, mpsc::Receiver<Command>) {
         let (commands, receiver) = mpsc::channel(QUEUE);
-        (Self { commands }, receiver)
+        (Self { commands, pulse }, receiver)
     }
 
     /// Puts `model` in force. Nodes that stay (the same name in the same component) keep all that is known of
@@ -103,6 +111,27 @@ impl Control {
         by: Option<Acknowledgement>,
     ) -> Result<Option<Incident>, Gone> {
         self.ask(|reply| Command::Acknowledge(id, by, reply)).await
+    }
+
+    /// Hands over a value of a curve that was true at `at`, or why there is none; false when there is no such curve.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn curve(&self, name: String, at: Timestamp, value: Result<f64, String>) -> Result<bool, Gone> {
+        self.ask(|reply| Command::Curve(name, at, value, reply)).await
+    }
+
+    /// Notes a line for the audit log. It is not waited for: when the collector is behind, or has ended, the log says
+    /// it instead.
+    pub fn audit(&self, entry: AuditEntry) {
+        if let Err(refused) = self.commands.try_send(Command::Audit(entry)) {
+            tracing::warn!(?refused, "a line of the audit log could not be kept");
+        }
+    }
+
+    /// Whether the monitor itself goes on.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// The last minutes of everything.

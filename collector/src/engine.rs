@@ -19,12 +19,15 @@ use crate::changes::{ChangeNote, Changes};
 use crate::clock::{between, seconds};
 use crate::compose;
 use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
+use crate::curves::{Curves, Outages, is_of_curve};
 use crate::incident::{Acknowledgement, Incident};
 use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
 use crate::names::Names;
 use crate::outlook::{Past, over_time};
 use crate::recent::{Interned, Now, Recent};
+use crate::sentence;
+use crate::sight::{Sight, is_of_sight};
 use crate::signs;
 use crate::silence::{Silence, Silences, Upkeep};
 use crate::store::{ConfirmedRecord, Restored};
@@ -121,6 +124,11 @@ pub struct Engine {
     /// The jobs of each instance.
     pub(crate) jobs_of: Vec<Vec<JobId>>,
     pub(crate) incidents: Incidents,
+    /// The monitor's own sight.
+    pub(crate) sight: Sight,
+    /// The business curves, and their own incidents.
+    pub(crate) curves: Curves,
+    pub(crate) outages: Outages,
     /// Since when each instance and component has the level it shows.
     pub(crate) instance_since: Vec<(Health, Timestamp)>,
     pub(crate) component_since: Vec<(Health, Timestamp)>,
@@ -153,6 +161,9 @@ impl Engine {
         let component_since = vec![(Health::Unknown, now); model.components.len()];
         Self {
             names: Names::of(&model),
+            sight: Sight::default(),
+            curves: Curves::new(&model, now),
+            outages: Outages::new(now),
             model,
             graph,
             jobs,
@@ -178,7 +189,14 @@ impl Engine {
     pub fn restore(&mut self, restored: Restored, now: Timestamp) {
         self.changes = Changes::restore(restored.changes, now);
         self.silences = Silences::restore(restored.silences);
-        self.incidents = Incidents::restore(restored.open, restored.resolved);
+        let (of_sight, open): (Vec<_>, Vec<_>) =
+            restored.open.into_iter().partition(|kept| is_of_sight(&kept.told));
+        let (of_curves, open): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|kept| is_of_curve(&kept.told).is_some());
+        self.sight.restore(of_sight);
+        self.outages.restore(of_curves);
+        self.incidents = Incidents::restore(open, restored.resolved);
+        self.curves.restore(&self.model, &restored.curves, now);
         for node in restored.nodes {
             if let Ok(since) = Timestamp::from_millisecond(node.since_ms) {
                 self.kept_since.insert(node.name, (node.level, since));
@@ -207,6 +225,11 @@ impl Engine {
                 (instance, probe, ConfirmedRecord::of(&self.states[job].tracker))
             })
             .collect()
+    }
+
+    /// Takes a value of a curve, or why there is none; false when there is no such curve.
+    pub fn take_curve(&mut self, name: &str, at: Timestamp, value: Result<f64, String>) -> bool {
+        self.curves.take(&self.model, name, at, value)
     }
 
     /// Notes that something was changed out there; false when that is known already.
@@ -451,7 +474,11 @@ impl Engine {
         self.sequence += 1;
         let model = Arc::clone(&self.model);
         let graph = Arc::clone(&self.graph);
-        let blind = monitor.blind || self.blind(now);
+        let late = monitor.blind;
+        let blind = late || self.blind(now);
+        if blind {
+            self.forget_what_was_not_seen(now);
+        }
         let monitor = MonitorState { blind, seen: self.seen(), ..monitor };
         self.calm = !model.instance_ids().any(|id| self.own(id).0.is_unhealthy());
         let beneath: Vec<Health> = if blind {
@@ -468,13 +495,54 @@ impl Engine {
             .collect();
         let rolled = self.roll_up(&health);
         let verdict = if blind { Verdict::default() } else { self.verdict(&health, now) };
-        let changes =
-            if blind { Vec::new() } else { self.step_incidents(&verdict, (&health, &beneath), &rolled, now) };
+        let mut changes = if blind {
+            self.withdraw(now)
+        } else {
+            self.step_incidents(&verdict, (&health, &beneath), &rolled, now)
+        };
+        changes.extend(self.step_beside(blind.then(|| sentence::why_blind(late)).as_ref(), &health, now));
         let board = compose::board(
             self,
             compose::Parts { sequence: self.sequence, now, monitor, model, graph, health, rolled, verdict },
         );
         (board, changes)
+    }
+
+    /// What ended in nothing while nobody could see anything was never seen: it is neither red nor to blame, also
+    /// when sight comes back.
+    fn forget_what_was_not_seen(&mut self, now: Timestamp) {
+        for state in &mut self.states {
+            let sightless =
+                |fault: &topology::fault::Fault| !fault.kind.proves_sight() && fault.kind != FaultKind::Hung;
+            if state.tracker.confirmed.fault.as_ref().is_some_and(sightless) {
+                state.tracker.forget(now);
+            }
+        }
+    }
+
+    /// Incidents that were opened on the way into blindness, and that nobody was told of, blame nobody.
+    fn withdraw(&mut self, now: Timestamp) -> Vec<Change> {
+        let longest = self.model.components.iter().map(Component::interval).max().unwrap_or_default();
+        self.incidents.withdraw_untold(now, longest * STALE_AFTER)
+    }
+
+    /// The incidents that no node makes: a blind monitor, and curves.
+    fn step_beside(
+        &mut self,
+        why_blind: Option<&topology::text::Text>,
+        health: &[Health],
+        now: Timestamp,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        // Before everybody was looked at, nobody knows whether sight is back.
+        if why_blind.is_some() || health.iter().any(|h| *h != Health::Unknown) {
+            changes.extend(self.sight.step(&self.model, why_blind, now, &*self.new_id));
+        }
+        self.curves.expire(&self.model, now);
+        let green = why_blind.is_none() && health.iter().all(|h| !h.is_unhealthy() && *h != Health::Unknown);
+        let states = self.curves.states();
+        changes.extend(self.outages.step(&self.model, &states, green, now, &*self.new_id));
+        changes
     }
 
     fn seen(&self) -> usize {

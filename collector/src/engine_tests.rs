@@ -194,11 +194,14 @@ fn lesson_09_a_blind_monitor_blames_nobody() {
     play.rounds(4);
     assert!(play.board.monitor.blind);
     assert_eq!(play.board.level, Level::Unknown);
-    assert!(play.board.open.is_empty() && play.history.is_empty());
+    // The one incident names the monitor, and is told once.
+    assert_eq!((play.roots(), play.messages()), (vec!["monitor".to_owned()], vec!["open"]));
     assert!(play.board.sentence.en.contains("blind"));
     play.broken.clear();
     play.rounds(2);
     assert_eq!(play.board.level, Level::Green);
+    assert!(play.board.open.is_empty());
+    assert_eq!(play.messages(), ["open", "resolve"]);
 }
 
 #[test]

@@ -172,6 +172,23 @@ impl Incidents {
         }
     }
 
+    /// Takes back what was confirmed within the last `within` before `now` and told to nobody.
+    pub(crate) fn withdraw_untold(&mut self, now: Timestamp, within: Duration) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.open.retain_mut(|tracked| {
+            let told = &tracked.told;
+            if told.messages > 0 || between(told.confirmed_at, now) > within {
+                return true;
+            }
+            tracked.incident.state = IncidentState::Resolved;
+            tracked.incident.resolved_at = Some(now);
+            note(&mut tracked.incident, now, sentence::not_seen());
+            changes.push(tracked.change(What::Resolved, Vec::new()));
+            false
+        });
+        changes
+    }
+
     /// Since when an open incident is confirmed.
     pub(crate) fn confirmed_at(&self, id: &str) -> Option<Timestamp> {
         self.open.iter().find(|tracked| tracked.incident.id == id).map(|tracked| tracked.told.confirmed_at)

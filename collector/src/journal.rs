@@ -8,6 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
+use crate::pulse::{Part, Pulse};
 use crate::store::upkeep::Upkeep;
 use crate::store::{Batch, Store};
 
@@ -26,6 +27,7 @@ pub struct Journal {
     /// What did not fit yet.
     waiting: Batch,
     trouble: Arc<ArcSwapOption<String>>,
+    pulse: Arc<Pulse>,
 }
 
 impl Journal {
@@ -34,8 +36,9 @@ impl Journal {
     pub fn start(store: Store, news: Arc<Notify>, tasks: &TaskTracker) -> Self {
         let (to_writer, batches) = mpsc::channel(QUEUE);
         let trouble = Arc::new(ArcSwapOption::empty());
-        tasks.spawn(write_all(store, batches, news, Arc::clone(&trouble)));
-        Self { to_writer, waiting: Batch::default(), trouble }
+        let pulse = Arc::new(Pulse::default());
+        tasks.spawn(write_all(store, batches, news, Arc::clone(&trouble), Arc::clone(&pulse)));
+        Self { to_writer, waiting: Batch::default(), trouble, pulse }
     }
 
     /// Hands `batch` over; never waits.
@@ -49,6 +52,11 @@ impl Journal {
         }
     }
 
+    /// Where the writer leaves a mark when it has written.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
     /// What is wrong with the database, if something is.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.load().as_deref().cloned()
@@ -60,6 +68,7 @@ async fn write_all(
     mut batches: mpsc::Receiver<Batch>,
     news: Arc<Notify>,
     trouble: Arc<ArcSwapOption<String>>,
+    pulse: Arc<Pulse>,
 ) {
     let mut upkeep = Upkeep::new(store.budget());
     while let Some(mut batch) = batches.recv().await {
@@ -88,6 +97,9 @@ async fn write_all(
             tracing::info!("history is written again, nothing was lost");
         }
         news.notify_waiters();
+        if let Some(now) = batch.newest() {
+            pulse.beat_ms(Part::Storage, now);
+        }
         let kept = match batch.newest() {
             Some(now) => upkeep.step(&store, now).await,
             None => Ok(()),

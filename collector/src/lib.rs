@@ -1,9 +1,11 @@
 //! Schedules probes, confirms levels, keeps the board, history and incidents.
 #![warn(missing_docs)]
 
+pub mod access;
 mod addresses;
 pub mod alert;
 pub mod announce;
+mod beside;
 pub mod board;
 pub mod case;
 pub mod changes;
@@ -11,8 +13,10 @@ pub mod clock;
 mod compose;
 pub mod confirm;
 pub mod control;
+pub mod curves;
 pub mod engine;
 pub mod forecast;
+pub mod heartbeat_out;
 pub mod history;
 pub mod incident;
 pub mod incidents;
@@ -20,9 +24,11 @@ pub mod journal;
 pub mod judge;
 mod looks;
 mod names;
+pub mod objectives;
 pub mod outlook;
 #[cfg(test)]
 mod play;
+pub mod pulse;
 pub mod recent;
 pub mod reload;
 mod remember;
@@ -32,6 +38,7 @@ pub mod run;
 pub mod schedule;
 pub mod sentence;
 pub mod sentinels;
+mod sight;
 mod signs;
 pub mod silence;
 pub mod store;

@@ -108,6 +108,7 @@ impl Engine {
         (self.jobs, self.jobs_of) = (jobs, jobs_of);
         self.upkeep.changed();
         self.incidents.reload(&self.model, &names, now);
+        self.curves.follow(&model, now);
         self.graph = Arc::new(Graph::new(&model));
         self.names = names;
         self.model = model;

@@ -26,6 +26,7 @@ use crate::engine::{Engine, JobId, NewId};
 use crate::incidents::{Change, What};
 use crate::journal::Journal;
 use crate::looks::Looks;
+use crate::pulse::Part;
 use crate::reload::{Moves, Origin};
 use crate::remember::Remember;
 use crate::schedule::{Due, Schedule, Turn, after, on_phase, phases};
@@ -118,7 +119,8 @@ impl Collector {
         let monitor = MonitorState { file_read_at: Some(file.read_at), ..MonitorState::default() };
         let (board, _) = engine.board(clock.now(), monitor);
         let (publisher, watch) = board_channel(board);
-        let (control, commands) = Control::channel();
+        let pulse = journal.as_ref().map(Journal::pulse).unwrap_or_default();
+        let (control, commands) = Control::channel(pulse);
         (Self { engine, clock, looker, publisher, journal, control, commands, file }, watch)
     }
 
@@ -263,6 +265,15 @@ impl Running {
                 let taken = self.collector.engine.acknowledge(&id, by, now);
                 self.answer(reply, taken);
             }
+            Command::Curve(name, at, value, reply) => {
+                let kept = value.as_ref().ok().copied();
+                let known = self.collector.engine.take_curve(&name, at, value);
+                if let (true, Some(value)) = (known, kept) {
+                    self.batch.curve(name, at, value);
+                }
+                self.answer(reply, known);
+            }
+            Command::Audit(entry) => self.batch.audit(entry),
             // Whoever asked may be gone by now, here and above.
             Command::Record(reply) => drop(reply.send(self.collector.engine.recording(now))),
         }
@@ -358,6 +369,7 @@ impl Running {
     }
 
     fn start(&mut self, job: JobId, now: Instant, fresh: bool) {
+        self.collector.control.pulse().beat(Part::Scheduler, self.collector.clock.at(now));
         let engine = &self.collector.engine;
         let one = engine.jobs()[job].clone();
         let instance = engine.model().instance(one.instance);
@@ -480,6 +492,12 @@ impl Running {
             log(engine.model(), change);
         }
         self.keep(&board, &changes);
+        let pulse = self.collector.control.pulse();
+        pulse.beat(Part::Verdict, board.at);
+        if board.instances.is_empty() {
+            // Nobody to look at is no standstill.
+            pulse.beat(Part::Scheduler, board.at);
+        }
         self.collector.publisher.publish(board);
         for reply in self.replies.drain(..) {
             reply();

@@ -334,6 +334,26 @@ pub fn part_of(incident: &str) -> Text {
     Text::new(format!("Now part of incident {incident}"), format!("已并入事件 {incident}"))
 }
 
+/// Why the monitor is blind: starved of its processor, or cut off.
+pub fn why_blind(late: bool) -> Text {
+    if late {
+        Text::new(
+            "its own probes start later than an interval: it lacks processor time",
+            "自身探测的启动延迟超过一个周期：处理器时间不足",
+        )
+    } else {
+        Text::new(
+            "no probe of the last round got any answer from anywhere, not even a refusal",
+            "最近一轮探测没有得到任何应答，连拒绝都没有",
+        )
+    }
+}
+
+/// What was taken for an outage on the way into blindness.
+pub fn not_seen() -> Text {
+    Text::new("withdrawn: the monitor itself had become blind", "已撤销：实为监控自身失明")
+}
+
 /// Of a moment in which the monitor was not running.
 pub fn nobody_watched() -> (Text, Text) {
     (

@@ -91,3 +91,24 @@ pub(crate) fn blames(on: &str) -> Observation {
     });
     observation
 }
+
+/// Two components, and one receiver of messages.
+pub(crate) fn model_with_receiver() -> Model {
+    with_receiver(model("web x2 -> db\ndb tcp"))
+}
+
+/// The same topology with one receiver of messages.
+pub(crate) fn with_receiver(mut model: Model) -> Model {
+    model.alerting.receivers.push(topology::alerting::Receiver {
+        name: "ops".to_owned(),
+        channel: topology::alerting::Channel::Webhook {
+            url: "http://127.0.0.1:1/".to_owned().into(),
+            secret: None,
+        },
+        lang: topology::text::Lang::En,
+        fallback: None,
+        limits: Vec::new(),
+        template: topology::alerting::Template::default(),
+    });
+    model
+}

@@ -45,6 +45,7 @@ mod memcached;
 mod mysql;
 mod mysql_faults;
 mod nginx;
+mod number;
 mod postgres;
 mod postgres_faults;
 mod prometheus;

@@ -5,6 +5,9 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use collector::board::Board;
+use collector::control::Control;
+use collector::objectives::ObjectiveState;
+use collector::pulse::Part;
 use collector::report::time;
 use prometheus::{Encoder, Gauge, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use serde_json::json;
@@ -29,7 +32,7 @@ const fn number(level: Level) -> i64 {
 
 /// `GET /metrics`.
 pub(crate) async fn metrics(State(state): State<WebState>) -> Response {
-    match gather(&state.boards.current(), state.version) {
+    match gather(&state.boards.current(), state.version, &state.objectives.current()) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
@@ -39,7 +42,7 @@ pub(crate) async fn metrics(State(state): State<WebState>) -> Response {
     }
 }
 
-fn gather(board: &Board, version: &str) -> Result<Vec<u8>, prometheus::Error> {
+fn gather(board: &Board, version: &str, objectives: &[ObjectiveState]) -> Result<Vec<u8>, prometheus::Error> {
     let registry = Registry::new();
     let levels = "(0 green, 1 yellow, 2 red, -1 unknown, -2 paused)";
     let component = IntGaugeVec::new(
@@ -105,10 +108,53 @@ fn gather(board: &Board, version: &str) -> Result<Vec<u8>, prometheus::Error> {
         read.set(at.as_millisecond() as f64 / 1e3);
     }
     build.with_label_values(&[version]).set(1);
+    promises(&registry, objectives)?;
 
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     Ok(text)
+}
+
+/// What was promised, and what is left.
+fn promises(registry: &Registry, objectives: &[ObjectiveState]) -> Result<(), prometheus::Error> {
+    let gauge = |name: &str, help: &str, labels: &[&str]| -> Result<GaugeVec, prometheus::Error> {
+        let gauge = GaugeVec::new(Opts::new(name, help), labels)?;
+        registry.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    };
+    let target = gauge("topowatch_objective_target_ratio", "Availability that is promised.", &["component"])?;
+    let kept = gauge(
+        "topowatch_objective_availability_ratio",
+        "Share of the known time in the objective's window in which it was not red.",
+        &["component"],
+    )?;
+    let seen =
+        gauge("topowatch_objective_coverage_ratio", "Share of the window that was seen.", &["component"])?;
+    let left = gauge(
+        "topowatch_objective_budget_left_ratio",
+        "Share of the error budget that is left; below 0 it is overdrawn.",
+        &["component"],
+    )?;
+    let burn = gauge(
+        "topowatch_objective_burn_rate",
+        "How fast the budget burns; 1 just uses it up.",
+        &["component", "window"],
+    )?;
+    for state in objectives {
+        let name = [state.component.as_str()];
+        target.with_label_values(&name).set(state.target);
+        seen.with_label_values(&name).set(state.coverage);
+        left.with_label_values(&name).set(state.budget_left());
+        if let Some(availability) = state.availability() {
+            kept.with_label_values(&name).set(availability);
+        }
+        for (rate, window) in state.burn.into_iter().zip(["1h", "6h"]) {
+            if let Some(rate) = rate {
+                burn.with_label_values(&[name[0], window]).set(rate);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `GET /healthz`: the monitor's own health, not the platform's.
@@ -116,9 +162,16 @@ pub(crate) async fn healthz(State(state): State<WebState>) -> Response {
     let board = state.boards.current();
     let age = (state.clock)().duration_since(board.at).as_secs_f64().max(0.0);
     let fresh = age < STALE_SECONDS;
-    let status = if fresh { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    // Storage that stands is told, and no reason to restart the monitor: levels do not need it.
+    let pulse = state.control.as_ref().map(Control::pulse);
+    let advances = |part: Part| pulse.as_ref().is_none_or(|pulse| pulse.advances(part, (state.clock)()));
+    let ok = fresh && advances(Part::Scheduler) && advances(Part::Verdict);
+    let standing: Vec<&str> =
+        Part::ALL.into_iter().filter(|part| !advances(*part)).map(Part::as_str).collect();
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
-        "ok": fresh,
+        "ok": ok,
+        "standing": standing,
         "version": state.version,
         "board_age_s": age,
         "sequence": board.sequence,

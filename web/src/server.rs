@@ -26,7 +26,6 @@ const MAX_BODY: usize = 16 << 10;
 
 /// All routes; event streams end when `shutdown` is cancelled.
 pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
-    // Everything that changes something stands here, behind the guard.
     let changing = Router::new()
         .route("/api/v1/changes", post(api::changes::note))
         .route("/api/v1/reload", post(api::reload))
@@ -39,15 +38,14 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
             post(api::acknowledge::acknowledge).delete(api::acknowledge::unacknowledge),
         )
         .route("/api/v1/incidents/{id}/unacknowledge", post(api::acknowledge::unacknowledge))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .route_layer(from_fn_with_state(state.clone(), guard));
-    // Each instance may have a token of its own: the guard stands inside.
-    let reporting = Router::new()
+        .route("/api/v1/curves/{name}", get(api::curves::one).post(api::curves::push))
+        .route("/login", get(pages::login).post(pages::enter))
+        .route("/logout", post(pages::leave))
+        // Each instance may have a token of its own: of this one the guard stands inside.
         .route("/api/v1/heartbeat/{node}", post(api::heartbeat::report))
         .layer(DefaultBodyLimit::max(MAX_BODY));
     Router::new()
         .merge(changing)
-        .merge(reporting)
         .route("/", get(pages::wall))
         .route("/wall/{group}", get(pages::group))
         .route("/table", get(pages::table))
@@ -69,6 +67,9 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/api/v1/changes", get(api::changes::list))
         .route("/api/v1/silences", get(api::silences::list))
         .route("/api/v1/maintenance", get(api::maintenance::list))
+        .route("/api/v1/audit", get(api::objectives::audit))
+        .route("/api/v1/curves", get(api::curves::list))
+        .route("/api/v1/objectives", get(api::objectives::list))
         .route("/api/v1/record", get(api::record))
         .route("/api/v1/history/availability", get(api::history::availability))
         .route("/api/v1/history/board", get(api::history::board))
@@ -82,6 +83,8 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/healthz", get(metrics::healthz))
         .fallback(missing)
         .method_not_allowed_fallback(not_allowed)
+        // The one authorization layer, over every route and over what is none.
+        .layer(from_fn_with_state(state.clone(), guard))
         .layer(Extension(shutdown))
         // Event streams are left uncompressed by the layer's own rule.
         .layer(CompressionLayer::new())
@@ -138,9 +141,10 @@ async fn missing(request: Request) -> Response {
 
 async fn not_allowed(request: Request) -> Response {
     let allowed = match request.uri().path() {
-        "/api/v1/reload" => "POST",
+        "/api/v1/reload" | "/logout" => "POST",
         path if path.starts_with("/api/v1/heartbeat/") => "POST",
-        "/api/v1/changes" | "/api/v1/silences" | "/api/v1/maintenance" => "GET, HEAD, POST",
+        "/api/v1/changes" | "/api/v1/silences" | "/api/v1/maintenance" | "/login" => "GET, HEAD, POST",
+        path if path.starts_with("/api/v1/curves/") => "GET, HEAD, POST",
         path if path.starts_with("/api/v1/silences/") && path.ends_with("/end") => "POST",
         path if path.starts_with("/api/v1/silences/") => "DELETE",
         path if path.ends_with("/acknowledge") => "POST, DELETE",

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use collector::access::Access;
 use collector::board::Board;
 use collector::control::Control;
 use collector::history::History;
+use collector::objectives::Objectives;
 use collector::reports::Reports;
 use collector::watch::BoardWatch;
 use jiff::Timestamp;
@@ -67,10 +70,16 @@ pub struct WebState {
     pub pace: Duration,
     /// Since when levels are known: nothing is claimed of the time before.
     pub known_since: Timestamp,
-    /// Where the business curves come from.
+    /// Where the business curves come from, if not from the board.
     pub curves: Option<Curves>,
     /// Where boards of the past come from; without it the pages know only the present.
     pub past: Option<Past>,
+    /// Tokens and sessions; without it there is at most the one above.
+    pub access: Option<Access>,
+    /// Reading needs a token, too.
+    pub private: bool,
+    /// What was promised.
+    pub objectives: Objectives,
     shared: Arc<Shared>,
 }
 
@@ -81,6 +90,8 @@ struct Shared {
     run: String,
     streams: Arc<Semaphore>,
     recordings: Arc<Semaphore>,
+    /// When a refusal was noted last, Unix seconds.
+    refusal: AtomicI64,
 }
 
 /// A view, and which board and topology it is of.
@@ -100,6 +111,7 @@ impl WebState {
             run: format!("{:x}", clock().as_nanosecond()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             recordings: Arc::new(Semaphore::new(1)),
+            refusal: AtomicI64::new(0),
         };
         let state = Self {
             boards,
@@ -115,6 +127,9 @@ impl WebState {
             known_since: clock(),
             curves: None,
             past: None,
+            access: None,
+            private: false,
+            objectives: Objectives::default(),
             shared: Arc::new(shared),
         };
         // The first layout is worked out before anybody waits for a page.
@@ -161,7 +176,7 @@ impl WebState {
         {
             return Some(Arc::clone(last));
         }
-        let curves = self.curves.as_ref().map_or_else(Vec::new, |curves| curves(&board));
+        let curves = self.curves.as_ref().map_or_else(|| CurveData::all_of(&board), |curves| curves(&board));
         let format = Format { lang, zone: self.zone.clone() };
         let view = View::of(&board, &stage, curves.first(), self.known_since, &format);
         let snapshot = Arc::new(Snapshot { sequence: board.sequence, stage, view });
@@ -190,6 +205,11 @@ impl WebState {
 
     pub(crate) fn run(&self) -> &str {
         &self.shared.run
+    }
+
+    /// True once a second: refusals beyond that are in no audit log.
+    pub(crate) fn may_note_refusal(&self, at: Timestamp) -> bool {
+        self.shared.refusal.swap(at.as_second(), Ordering::Relaxed) != at.as_second()
     }
 
     pub(crate) fn streams(&self) -> Arc<Semaphore> {

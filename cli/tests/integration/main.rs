@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
+mod access;
+mod blind;
 mod changing;
 mod commands;
 mod docs;

@@ -17,7 +17,11 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on("127.0.0.1")
+    }
+
+    pub(crate) fn on(host: &str) -> Self {
+        let listener = TcpListener::bind((host, 0)).unwrap();
         let url = format!("http://{}/hook?token=s3cret", listener.local_addr().unwrap());
         let told = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&told);

@@ -57,6 +57,7 @@ pub fn board_of(
         open,
         resolved: Vec::new(),
         level,
+        curves: Arc::default(),
         changes: Arc::default(),
         silences: Arc::default(),
         sentence: topology::text::Text::default(),

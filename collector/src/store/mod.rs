@@ -2,6 +2,7 @@
 //!
 //! Storage trouble never changes a level: the engine hands its changes over and goes on.
 
+mod access;
 mod past;
 mod record;
 mod rows;
@@ -10,12 +11,13 @@ mod write;
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, Row};
+use sqlx::{AnyConnection, AnyPool, Row};
 use tokio::sync::Mutex;
 use topology::model::Model;
 
@@ -25,6 +27,7 @@ use crate::incidents::Kept;
 use crate::names::Names;
 use crate::silence::{MAX_SILENCES, Silence};
 
+pub use access::TokenRow;
 pub use past::LookRow;
 pub use record::ConfirmedRecord;
 pub(crate) use record::{carry_over, health_of, health_word, level_of, read as incident_of};
@@ -74,6 +77,8 @@ pub struct Store {
     reading: Option<AnyConnectOptions>,
     sqlite: bool,
     budget: upkeep::Budget,
+    /// The schema is there.
+    ready: Arc<AtomicBool>,
     numbers: Arc<Mutex<past::Numbers>>,
 }
 
@@ -92,6 +97,8 @@ pub struct Restored {
     pub changes: Vec<ChangeNote>,
     /// What is to be kept quiet.
     pub silences: Vec<Silence>,
+    /// Values of curves, oldest first.
+    pub curves: Vec<(String, Timestamp, f64)>,
 }
 
 impl Store {
@@ -109,6 +116,17 @@ impl Store {
     /// As [`Self::open`].
     #[doc(hidden)]
     pub async fn open_at(url: &str, newest: i64) -> Result<Self, StoreError> {
+        let store = Self::later(url)?;
+        drop(store.pool.acquire().await.map_err(StoreError::Open)?);
+        store.get_ready(newest).await?;
+        Ok(store)
+    }
+
+    /// The same database, that is opened with the first write which it takes: for one that is in trouble now.
+    ///
+    /// # Errors
+    /// When the URL makes no sense.
+    pub fn later(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let sqlite = url.starts_with("sqlite:");
         if !sqlite && !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
@@ -127,27 +145,29 @@ impl Store {
             .max_connections(if in_memory { 1 } else { CONNECTIONS })
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if sqlite {
-                        // Room that is given back; asked for before the first table is made. Readers beside the writer; a full sync at checkpoints only: a power cut may cost the
-                        // last second of history, never the file.
-                        for pragma in [
-                            "PRAGMA auto_vacuum = INCREMENTAL",
-                            "PRAGMA journal_mode = WAL",
-                            "PRAGMA synchronous = NORMAL",
-                            "PRAGMA busy_timeout = 5000",
-                        ] {
-                            sqlx::query(pragma).execute(&mut *connection).await?;
-                        }
-                    }
-                    Ok(())
-                })
+                Box::pin(async move { if sqlite { set_up(connection).await } else { Ok(()) } })
             })
-            .connect_with(options)
-            .await
-            .map_err(StoreError::Open)?;
-        migrator(newest).run(&pool).await?;
-        Ok(Self { pool, reading, sqlite, budget: upkeep::Budget::default(), numbers: Arc::default() })
+            .connect_lazy_with(options);
+        let (ready, budget) = (Arc::default(), upkeep::Budget::default());
+        Ok(Self { pool, reading, sqlite, budget, ready, numbers: Arc::default() })
+    }
+
+    /// Brings the schema up, once.
+    async fn get_ready(&self, newest: i64) -> Result<(), StoreError> {
+        if !self.ready.load(Ordering::Relaxed) {
+            migrator(newest).run(&self.pool).await?;
+            self.ready.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Closes the connections that nobody uses: one that was opened while the file could only be read stays so.
+    async fn reconnect(&self) {
+        for _ in 0..CONNECTIONS {
+            let Some(connection) = self.pool.try_acquire() else { break };
+            // It is given up in any case.
+            let _closed = connection.close().await;
+        }
     }
 
     /// Keeps its history within `budget`.
@@ -223,8 +243,24 @@ impl Store {
         {
             restored.silences.push(serde_json::from_str(row.try_get::<&str, _>(0)?)?);
         }
+        restored.curves = past::curves(&self.pool, model).await?;
         Ok(restored)
     }
+}
+
+/// What every connection to SQLite is set to.
+async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let tables = sqlx::query("SELECT COUNT(*) FROM sqlite_master").fetch_one(&mut *connection).await?;
+    if tables.try_get::<i64, _>(0)? == 0 {
+        // Room that is given back can only be asked for before the first table is made.
+        sqlx::query("PRAGMA auto_vacuum = INCREMENTAL").execute(&mut *connection).await?;
+    }
+    // Readers beside the writer; a full sync at checkpoints only: a power cut may cost the last second of history,
+    // never the file.
+    for pragma in ["PRAGMA busy_timeout = 5000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// The versions that a schema may have, oldest first.

@@ -4,13 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use sqlx::{Any, AnyConnection, QueryBuilder, Row as _};
+use sqlx::{Any, AnyConnection, AnyPool, QueryBuilder, Row as _};
+use topology::model::Model;
 
 use super::StoreError;
+use crate::history::AuditEntry;
 use crate::history::points::{self, Point, Row};
 
 /// Looks held while the database is away, at most; then the oldest go.
 const MAX_HELD_LOOKS: usize = 200_000;
+/// Values of curves held meanwhile.
+const MAX_HELD_POINTS: usize = 100_000;
+/// Lines of the audit log held meanwhile.
+const MAX_HELD_LINES: usize = 10_000;
+/// Values of one curve read back after a restart, at most.
+const MAX_RESTORED: i64 = 200_000;
 /// Signals kept of one look.
 const MAX_SIGNALS: usize = 64;
 /// Rows in one statement: four values each, far below what either database takes.
@@ -35,11 +43,13 @@ pub(crate) struct Past {
     pub(crate) looks: Vec<LookRow>,
     /// The monitor was watching from here to there; several when there was a gap.
     pub(crate) watched: BTreeMap<i64, i64>,
+    pub(crate) curves: Vec<(String, i64, f64)>,
+    pub(crate) audit: Vec<AuditEntry>,
 }
 
 impl Past {
     pub(crate) fn is_empty(&self) -> bool {
-        self.looks.is_empty() && self.watched.is_empty()
+        self.looks.is_empty() && self.watched.is_empty() && self.curves.is_empty() && self.audit.is_empty()
     }
 
     pub(crate) fn append(&mut self, later: Self) {
@@ -47,6 +57,11 @@ impl Past {
         let surplus = self.looks.len().saturating_sub(MAX_HELD_LOOKS);
         self.looks.drain(..surplus);
         self.watched.extend(later.watched);
+        self.curves.extend(later.curves);
+        self.curves.drain(..self.curves.len().saturating_sub(MAX_HELD_POINTS));
+        self.audit.extend(later.audit);
+        // The first ones stay: whoever floods it does not push out what came before.
+        self.audit.truncate(MAX_HELD_LINES);
     }
 
     /// The newest moment in it.
@@ -104,6 +119,18 @@ pub(super) async fn write(
         .execute(&mut *tx)
         .await?;
     }
+    for (curve, at, value) in &past.curves {
+        sqlx::query(
+            "INSERT INTO curve_points (curve, at_ms, value) VALUES ($1, $2, $3) \
+             ON CONFLICT (curve, at_ms) DO UPDATE SET value = excluded.value",
+        )
+        .bind(curve.as_str())
+        .bind(*at)
+        .bind(value.to_string())
+        .execute(&mut *tx)
+        .await?;
+    }
+    super::access::write_audit(tx, &past.audit).await?;
     let mut rows = Vec::with_capacity(past.looks.len());
     for look in &past.looks {
         let Some(node) = numbers.of(tx, &look.node).await? else { continue };
@@ -141,4 +168,23 @@ pub(super) async fn insert(
         statement.execute(&mut *tx).await?;
     }
     Ok(())
+}
+
+/// The values of the curves of `model`, the newest of each, oldest first.
+pub(super) async fn curves(
+    pool: &AnyPool,
+    model: &Model,
+) -> Result<Vec<(String, Timestamp, f64)>, StoreError> {
+    let mut all = Vec::new();
+    for curve in &model.curves {
+        let query = "SELECT at_ms, value FROM curve_points WHERE curve = $1 ORDER BY at_ms DESC LIMIT $2";
+        let rows = sqlx::query(query).bind(curve.name.as_str()).bind(MAX_RESTORED).fetch_all(pool).await?;
+        for row in rows.iter().rev() {
+            let at = Timestamp::from_millisecond(row.try_get(0)?);
+            if let (Ok(at), Ok(value)) = (at, row.try_get::<&str, _>(1)?.parse()) {
+                all.push((curve.name.clone(), at, value));
+            }
+        }
+    }
+    Ok(all)
 }

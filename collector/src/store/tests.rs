@@ -83,26 +83,10 @@ async fn next(store: &Store) -> Option<OutboxRow> {
     store.waiting("ops", 1).await.unwrap().pop()
 }
 
-fn model_with_receiver() -> Model {
-    let mut model = testkit::model("web x2 -> db\ndb tcp");
-    model.alerting.receivers.push(topology::alerting::Receiver {
-        name: "ops".to_owned(),
-        channel: topology::alerting::Channel::Webhook {
-            url: "http://127.0.0.1:1/".to_owned().into(),
-            secret: None,
-        },
-        lang: topology::text::Lang::En,
-        fallback: None,
-        limits: Vec::new(),
-        template: topology::alerting::Template::default(),
-    });
-    model
-}
-
 #[tokio::test]
 async fn an_incident_comes_back_as_it_was_written() {
     let dir = tempfile::tempdir().unwrap();
-    let model = model_with_receiver();
+    let model = testkit::model_with_receiver();
     let store = store(&dir).await;
     let mut batch = Batch::default();
     batch.incident(&model, &change(outage(), 1, Some(Event::Open)), at(7)).unwrap();
@@ -132,7 +116,7 @@ async fn an_incident_comes_back_as_it_was_written() {
 #[tokio::test]
 async fn lesson_07_a_message_written_twice_is_one() {
     let dir = tempfile::tempdir().unwrap();
-    let (model, store) = (model_with_receiver(), store(&dir).await);
+    let (model, store) = (testkit::model_with_receiver(), store(&dir).await);
     let mut batch = Batch::default();
     batch.incident(&model, &change(outage(), 1, Some(Event::Open)), at(7)).unwrap();
     // A write that was repeated (its commit's answer was lost) makes no second message.
@@ -159,7 +143,7 @@ async fn lesson_07_a_message_written_twice_is_one() {
 #[tokio::test]
 async fn a_message_that_was_not_taken_is_next_again() {
     let dir = tempfile::tempdir().unwrap();
-    let (model, store) = (model_with_receiver(), store(&dir).await);
+    let (model, store) = (testkit::model_with_receiver(), store(&dir).await);
     let mut batch = Batch::default();
     batch.incident(&model, &change(outage(), 1, Some(Event::Open)), at(7)).unwrap();
     store.write(&batch).await.unwrap();
@@ -174,7 +158,7 @@ async fn what_the_file_no_longer_has_is_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir).await;
     let mut batch = Batch::default();
-    batch.incident(&model_with_receiver(), &change(outage(), 0, None), at(7)).unwrap();
+    batch.incident(&testkit::model_with_receiver(), &change(outage(), 0, None), at(7)).unwrap();
     store.write(&batch).await.unwrap();
     let smaller = testkit::model("web x2");
     let restored = store.restore(&smaller).await.unwrap();
@@ -253,7 +237,7 @@ async fn a_url_that_makes_no_sense_is_said_without_its_password() {
 #[tokio::test]
 async fn a_fallback_hears_first_that_it_is_open_and_then_that_it_is_over() {
     let dir = tempfile::tempdir().unwrap();
-    let (model, store) = (model_with_receiver(), store(&dir).await);
+    let (model, store) = (testkit::model_with_receiver(), store(&dir).await);
     let tell = async |id: &str, number: u32, event: Event| {
         let mut incident = outage();
         id.clone_into(&mut incident.id);
@@ -298,7 +282,7 @@ async fn a_fallback_hears_first_that_it_is_open_and_then_that_it_is_over() {
 #[tokio::test]
 async fn silences_and_what_was_told_to_whom_outlive_the_process() {
     let dir = tempfile::tempdir().unwrap();
-    let (model, store) = (model_with_receiver(), store(&dir).await);
+    let (model, store) = (testkit::model_with_receiver(), store(&dir).await);
     let silence = crate::silence::Silence {
         id: "0190-s".to_owned(),
         kind: crate::silence::QuietKind::Maintenance,
@@ -323,7 +307,7 @@ async fn silences_and_what_was_told_to_whom_outlive_the_process() {
 #[tokio::test]
 async fn what_a_version_before_kept_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    let (model, store) = (model_with_receiver(), store(&dir).await);
+    let (model, store) = (testkit::model_with_receiver(), store(&dir).await);
     let body = serde_json::json!({
         "id": "0190-old", "state": "open", "level": "red", "opened_at": at(0), "resolved_at": null,
         "title": { "en": "db is down", "zh": "db 宕机" }, "advice": { "en": "", "zh": "" },

@@ -13,6 +13,7 @@ use super::{Store, StoreError};
 use crate::alert::message;
 use crate::announce::Event;
 use crate::changes::{ChangeNote, MAX_KEPT};
+use crate::history::AuditEntry;
 use crate::incidents::Change;
 use crate::silence::Silence;
 
@@ -154,6 +155,16 @@ impl Batch {
         self.past.looks.push(look);
     }
 
+    /// Notes a value of a curve.
+    pub fn curve(&mut self, name: String, at: Timestamp, value: f64) {
+        self.past.curves.push((name, at.as_millisecond(), value));
+    }
+
+    /// Notes a line of the audit log.
+    pub fn audit(&mut self, entry: AuditEntry) {
+        self.past.audit.push(entry);
+    }
+
     /// Notes that the monitor has been watching from `start` until `end`.
     pub fn watched(&mut self, start: Timestamp, end: Timestamp) {
         self.past.watched.insert(start.as_millisecond(), end.as_millisecond());
@@ -218,6 +229,16 @@ impl Store {
     /// # Errors
     /// When the database does not take it; it can be tried again as it is.
     pub async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+        let written = self.try_write(batch).await;
+        // A database in memory would be gone with its connection.
+        if written.is_err() && self.sqlite && self.reading.is_some() {
+            self.reconnect().await;
+        }
+        written
+    }
+
+    async fn try_write(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.get_ready(i64::MAX).await?;
         let pool: &AnyPool = &self.pool;
         let mut tx = pool.begin().await?;
         // What is gone goes first: a node may be back by now.

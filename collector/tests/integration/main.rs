@@ -8,3 +8,4 @@ mod postgres;
 mod rhythm;
 mod scene;
 mod sentinel;
+mod storage;

@@ -19,16 +19,26 @@ const NOBODY: u32 = 65_534;
 struct Postgres {
     child: Child,
     port: u16,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
-impl Drop for Postgres {
-    fn drop(&mut self) {
+impl Postgres {
+    fn restart(&mut self) {
+        self.child = serve(&self.dir.path().join("data"), self.port);
+    }
+
+    fn stop(&mut self) {
         // SIGINT is PostgreSQL's fast shutdown: it ends its own children.
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
         if nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).is_ok() {
             drop(self.child.wait());
         }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -67,9 +77,14 @@ fn start() -> Postgres {
     assert!(made.success());
     // Taken and given back: the one race that a server without port 0 leaves.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let child = unprivileged(&bin.join("postgres"))
+    let child = serve(&data, port);
+    Postgres { child, port, dir }
+}
+
+fn serve(data: &Path, port: u16) -> Child {
+    unprivileged(&programs().join("postgres"))
         .arg("-D")
-        .arg(&data)
+        .arg(data)
         .args([
             "-p",
             &port.to_string(),
@@ -81,8 +96,7 @@ fn start() -> Postgres {
             "fsync=off",
         ])
         .spawn()
-        .unwrap();
-    Postgres { child, port, _dir: dir }
+        .unwrap()
 }
 
 async fn open(postgres: &Postgres) -> Store {
@@ -197,4 +211,13 @@ async fn every_earlier_version_is_brought_up_in_postgresql() {
 
 fn batch_of_an_outage() -> Batch {
     batch(&model(), IncidentState::Open)
+}
+
+#[tokio::test]
+async fn lesson_16_postgresql_restarted_delays_history_and_nothing_else() {
+    let mut postgres = start();
+    let store = open(&postgres).await;
+    let cell = std::sync::Mutex::new(&mut postgres);
+    let stop = async || cell.lock().unwrap().stop();
+    crate::storage::survives(store, stop, async |()| cell.lock().unwrap().restart()).await;
 }

@@ -7,6 +7,7 @@ use collector::report::IncidentReport;
 use serde::Serialize;
 use topology::model::{ComponentId, InstanceId};
 
+use super::curves::Curve;
 use super::time;
 
 /// How many there are at each level.
@@ -79,6 +80,7 @@ pub(crate) struct Board {
     instances: Vec<Instance>,
     edges: Vec<Edge>,
     incidents: Vec<IncidentReport>,
+    curves: Vec<Curve>,
 }
 
 #[derive(Debug, Serialize)]
@@ -240,6 +242,7 @@ impl Board {
             instances: model.instance_ids().map(|id| Instance::of(board, id)).collect(),
             edges: edges.collect(),
             incidents: board.open.iter().map(|incident| IncidentReport::of(model, incident)).collect(),
+            curves: board.curves.iter().map(Curve::of).collect(),
         }
     }
 }

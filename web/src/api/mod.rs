@@ -4,10 +4,12 @@
 pub(crate) mod acknowledge;
 mod board;
 pub(crate) mod changes;
+pub(crate) mod curves;
 pub(crate) mod heartbeat;
 pub(crate) mod history;
 pub(crate) mod maintenance;
 mod node;
+pub(crate) mod objectives;
 mod record;
 mod reload;
 pub(crate) mod silences;

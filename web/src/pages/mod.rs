@@ -1,6 +1,7 @@
 //! The pages that the server renders.
 
 mod incident;
+mod login;
 mod node;
 mod share;
 mod table;
@@ -15,6 +16,7 @@ use crate::assets;
 use crate::respond::Prefs;
 
 pub(crate) use incident::incident;
+pub(crate) use login::{enter, leave, login};
 pub(crate) use node::node;
 pub(crate) use share::{embed, node_badge, platform_badge, topology};
 pub(crate) use table::table;

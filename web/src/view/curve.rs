@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use collector::board::Board;
+use collector::curves::CurveState;
 use jiff::{SignedDuration, Timestamp};
 use topology::level::Level;
+use topology::model::DEFAULT_CURVE_INTERVAL;
 use topology::text::{Lang, Text};
 
 use super::{Format, Tree};
@@ -28,6 +30,31 @@ pub struct CurveData {
     pub yesterday: Vec<(Timestamp, f64)>,
     /// Last week's, likewise.
     pub last_week: Vec<(Timestamp, f64)>,
+}
+
+impl CurveData {
+    /// The curves of a board, in the order of the file.
+    pub(crate) fn all_of(board: &Board) -> Vec<Self> {
+        board.curves.iter().map(|curve| Self::of(board, curve)).collect()
+    }
+
+    fn of(board: &Board, curve: &CurveState) -> Self {
+        let declared = board.model.curves.iter().find(|declared| declared.name == curve.name);
+        // The incident of a curve names nobody and is called by the curve's words.
+        let out = board.open.iter().filter(|incident| incident.verdict.roots.is_empty());
+        let out = out.filter(|incident| incident.title.en.starts_with(&curve.words.en));
+        let bad = matches!(curve.level, Level::Yellow | Level::Red);
+        Self {
+            title: curve.title.clone(),
+            unit: curve.unit.clone().unwrap_or_default(),
+            interval: declared.map_or(DEFAULT_CURVE_INTERVAL, |declared| declared.interval),
+            level: curve.level,
+            since: out.map(|incident| incident.opened_at).min().filter(|_| bad),
+            today: curve.points.clone(),
+            yesterday: curve.yesterday.clone(),
+            last_week: curve.last_week.clone(),
+        }
+    }
 }
 
 /// What is drawn of the past and of what is to be expected.

@@ -13,9 +13,16 @@ use crate::output;
 
 pub(crate) async fn run(args: &TokenArgs) -> Result<Exit> {
     let store = Store::open(&args.database).await.map_err(|error| fail(Exit::Failed, error.to_string()))?;
-    match &args.command {
-        TokenCommand::Add { name, role, expires } => add(&store, name, role, expires.as_deref()).await,
-        TokenCommand::List { json } => list(&store, *json).await,
+    let done = answer(&store, &args.command).await;
+    // Left open, SQLite would leave its side files behind, and with them their owner.
+    store.close().await;
+    done
+}
+
+async fn answer(store: &Store, command: &TokenCommand) -> Result<Exit> {
+    match command {
+        TokenCommand::Add { name, role, expires } => add(store, name, role, expires.as_deref()).await,
+        TokenCommand::List { json } => list(store, *json).await,
         TokenCommand::Remove { name } => {
             if !store.remove_token(name).await? {
                 return Err(fail(Exit::Failed, format!("there is no token `{}`", output::plain(name))));

@@ -181,7 +181,10 @@ fn operate(
     let kind = text(headers, "content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let form = kind.eq_ignore_ascii_case("application/x-www-form-urlencoded");
     let ours = text(headers, "sec-fetch-site") == Some("same-origin") || text(headers, "origin").is_some();
-    if !(kind.eq_ignore_ascii_case("application/json") || form && ours || method == Method::DELETE) {
+    if !(kind.eq_ignore_ascii_case("application/json")
+        || form && ours
+        || method == Method::DELETE && kind.is_empty())
+    {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send it with `Content-Type: application/json`");
     }
     same_site(headers)?;

@@ -161,6 +161,11 @@ impl Store {
         Ok(())
     }
 
+    /// Ends it in good order: what stands beside a SQLite file is taken into it.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+
     /// Closes the connections that nobody uses: one that was opened while the file could only be read stays so.
     async fn reconnect(&self) {
         for _ in 0..CONNECTIONS {

@@ -188,14 +188,22 @@ impl<'a> Look<'a> {
         self.put_some(signal, rate.map(Rise::rate));
     }
 
-    /// Keeps the share of one counter's rise in the rise of both, where both together rose by
-    /// [`LEAST_EVENTS`] over the window: of fewer a share says nothing.
-    pub(crate) fn share_of(&mut self, signal: &str, part: Option<f64>, rest: Option<f64>, identity: &str) {
+    /// Keeps the share of one counter's rise in the rise of both, where both together rose by [`LEAST_EVENTS`] over the
+    /// window and by more than `least` a second: of fewer a share says nothing.
+    pub(crate) fn share_of(
+        &mut self,
+        signal: &str,
+        part: Option<f64>,
+        rest: Option<f64>,
+        identity: &str,
+        least: f64,
+    ) {
         let (Some(part), Some(rest)) = (part, rest) else { return };
         let (key, memory) = (self.key(), &self.shared.memory);
         let part_rise = memory.rate(key, now(), signal, part, identity);
         let both_rise = memory.both(key, now(), signal, part + rest, identity);
-        if let (Some(part), Some(both)) = (part_rise, both_rise.filter(|both| both.by >= LEAST_EVENTS)) {
+        let enough = |both: &Rise| both.by >= LEAST_EVENTS && both.rate() > least;
+        if let (Some(part), Some(both)) = (part_rise, both_rise.filter(enough)) {
             self.put(signal, part.by / both.by);
         }
     }

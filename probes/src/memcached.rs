@@ -199,7 +199,7 @@ fn signals(look: &mut Look<'_>, stats: &BTreeMap<String, f64>) {
     look.rate("memcached.evictions_per_second", value("evictions"), &life);
     look.rate("memcached.rejected_per_second", value("rejected_connections"), &life);
     look.rate("memcached.listen_disabled_per_second", value("listen_disabled_num"), &life);
-    look.share_of("memcached.hit_ratio", value("get_hits"), value("get_misses"), &life);
+    look.share_of("memcached.hit_ratio", value("get_hits"), value("get_misses"), &life, 0.0);
 }
 
 /// Writes an item of the monitor's own and reads it back. The question is answered already, so a failure is

@@ -259,7 +259,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             key: "rollbacks",
             yellow: Some(0.1),
             effect: Kind::AtRisk,
-            help: "Transactions rolled back, of all of the last minute; only of 20 or more. Follows \
+            help: "Transactions rolled back, of all of the last minute; only of 20 or more, and one a second. Follows \
                    awesome-prometheus-alerts.",
             ..RATIO
         },
@@ -479,7 +479,7 @@ async fn slow(look: &mut Look<'_>, connection: &mut PgConnection, life: &str) ->
         let life = format!("{life} {reset}");
         let (commits, rollbacks) = (number(&row, "commits"), number(&row, "rollbacks"));
         look.rate("postgres.deadlocks_per_second", number(&row, "deadlocks"), &life);
-        look.share_of("postgres.rollback_ratio", rollbacks, commits, &life);
+        look.share_of("postgres.rollback_ratio", rollbacks, commits, &life, 1.0);
     }
     if look.replay("slow", SLOW_EVERY) {
         return Ok(());

@@ -414,7 +414,7 @@ fn signals(look: &mut Look<'_>, info: &Info<'_>) {
     look.rate("redis.evicted_keys_per_second", info.number("evicted_keys"), life);
     look.rate("redis.rejected_connections_per_second", info.number("rejected_connections"), life);
     let (hits, misses) = (info.number("keyspace_hits"), info.number("keyspace_misses"));
-    look.share_of("redis.hit_ratio", hits, misses, life);
+    look.share_of("redis.hit_ratio", hits, misses, life, 0.0);
     look.put_some("redis.bgsave_ok", info.is("rdb_last_bgsave_status", "ok"));
     if info.number("aof_enabled") == Some(1.0) {
         look.put_some("redis.aof_write_ok", info.is("aof_last_write_status", "ok"));

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use probes::observation::{Observation, Outcome, Witness};
-use topology::fault::FaultKind;
+use topology::fault::{Fault, FaultKind};
 use topology::graph::Graph;
 use topology::level::Health;
-use topology::model::{Component, Confirm, InstanceId, Model, Probe, Threshold};
+use topology::model::{Confirm, InstanceId, Model, Probe, Threshold};
 use topology::rollup::{self, RolledUp};
 use topology::verdict::{InstanceFacts, Looks, Onset, Situation, Verdict, WitnessFact, solve};
 
@@ -512,9 +512,7 @@ impl Engine {
     /// when sight comes back.
     fn forget_what_was_not_seen(&mut self, now: Timestamp) {
         for state in &mut self.states {
-            let sightless =
-                |fault: &topology::fault::Fault| !fault.kind.proves_sight() && fault.kind != FaultKind::Hung;
-            if state.tracker.confirmed.fault.as_ref().is_some_and(sightless) {
+            if state.tracker.confirmed.fault.as_ref().is_some_and(|fault| !was_reached(fault)) {
                 state.tracker.forget(now);
             }
         }
@@ -522,7 +520,7 @@ impl Engine {
 
     /// Incidents that were opened on the way into blindness, and that nobody was told of, blame nobody.
     fn withdraw(&mut self, now: Timestamp) -> Vec<Change> {
-        let longest = self.model.components.iter().map(Component::interval).max().unwrap_or_default();
+        let longest = self.model.longest_interval();
         self.incidents.withdraw_untold(now, longest * STALE_AFTER)
     }
 
@@ -650,7 +648,7 @@ impl Engine {
         now: Timestamp,
     ) -> Vec<Change> {
         let components: Vec<Health> = rolled.iter().map(|r| r.health).collect();
-        let longest = self.model.components.iter().map(Component::interval).max().unwrap_or_default();
+        let longest = self.model.longest_interval();
         // Taken out for the step, which only reads the rest of the engine.
         let mut incidents = std::mem::take(&mut self.incidents);
         let onset_of = |culprit| self.onset_of(culprit);
@@ -714,10 +712,15 @@ pub(crate) fn jobs_of(model: &Model) -> (Vec<Job>, Vec<Vec<JobId>>) {
     (jobs, jobs_of)
 }
 
+/// True when the target was reached, whatever it then did: the monitor's own way was open.
+fn was_reached(fault: &Fault) -> bool {
+    fault.kind.proves_sight() || fault.kind == FaultKind::Hung
+}
+
 fn latest(started: Timestamp, at: Timestamp, observation: Observation) -> Latest {
     let sight = match &observation.outcome {
         Outcome::Answer(_) => true,
-        Outcome::Fault(fault) => fault.kind.proves_sight() || fault.kind == FaultKind::Hung,
+        Outcome::Fault(fault) => was_reached(fault),
         Outcome::Local(_) => false,
     };
     let (signals, role) = match observation.outcome {

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use topology::model::{Address, Component, Model, Probe};
+use topology::model::{Address, Model, Probe};
 
 use crate::board::{Board, FileTrouble, MonitorState};
 use crate::clock::Clock;
@@ -473,7 +473,7 @@ impl Running {
         };
         let (late, waited) = (longest_of(&self.late), longest_of(&self.waited));
         let engine = &mut self.collector.engine;
-        let longest = engine.model().components.iter().map(Component::interval).max().unwrap_or_default();
+        let longest = engine.model().longest_interval();
         let monitor = MonitorState {
             // The scheduler itself is late by more than an interval: this monitor has lost its processor.
             // Waiting for a turn is no blindness: that many targets are hung.

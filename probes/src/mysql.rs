@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Column, Connection, Executor, Row, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr};
 use topology::kind::{KindSpec, OptionForm, OptionSpec, SignalSpec};
 use topology::level::Kind;
 
@@ -275,13 +275,8 @@ impl Keep for Conversation {
         asked
     }
 
-    async fn close(mut self, look: &Look<'_>) {
-        let goodbye = async {
-            let closed = self.connection.close().await;
-            self.relay.finish().await;
-            closed
-        };
-        look.close(goodbye).await;
+    async fn close(self, look: &Look<'_>) {
+        self.relay.goodbye(look, self.connection).await;
     }
 
     fn socket(&self) -> Option<Arc<StdStream>> {

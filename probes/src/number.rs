@@ -1,6 +1,6 @@
 //! One number by one SELECT, with the account and the bounds of a database probe: what a business curve is made of.
 
-use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use topology::model::{Address, OptionValue, Probe};
 
 use crate::look::{CLOSE, Late, Look, Stop};
@@ -54,36 +54,26 @@ impl Prober {
 }
 
 async fn postgres(look: &mut Look<'_>, query: &str) -> Result<Option<f64>, Stop> {
-    let (mut connection, mut relay) = postgres_faults::open(look).await?;
+    let (mut connection, relay) = postgres_faults::open(look).await?;
     let text = AssertSqlSafe(format!("SELECT CAST(({query}\n) AS double precision)"));
     let until = look.deadline();
     let asked = look.stage("ask", until, connection.fetch_one(sqlx::raw_sql(text))).await.map_err(Late::hung);
     let row = asked
         .and_then(|row| row.map_err(|error| postgres_faults::stop(&error, "ask")))
         .map_err(|stop| relay.explain(stop))?;
-    let goodbye = async {
-        let closed = connection.close().await;
-        relay.finish().await;
-        closed
-    };
-    look.close(goodbye).await;
+    relay.goodbye(look, connection).await;
     Ok(row.try_get::<Option<f64>, _>(0).ok().flatten())
 }
 
 async fn mysql(look: &mut Look<'_>, query: &str) -> Result<Option<f64>, Stop> {
-    let (mut connection, mut relay) = mysql_faults::open(look).await?;
+    let (mut connection, relay) = mysql_faults::open(look).await?;
     let text = AssertSqlSafe(format!("SELECT CAST(({query}\n) AS CHAR)"));
     let until = look.deadline();
     let asked = look.stage("ask", until, connection.fetch_one(sqlx::raw_sql(text))).await.map_err(Late::hung);
     let row = asked
         .and_then(|row| row.map_err(|error| mysql_faults::stop(&error, "ask")))
         .map_err(|stop| relay.explain(stop))?;
-    let goodbye = async {
-        let closed = connection.close().await;
-        relay.finish().await;
-        closed
-    };
-    look.close(goodbye).await;
+    relay.goodbye(look, connection).await;
     let text = row.try_get::<Option<String>, _>(0).ok().flatten();
     Ok(text.and_then(|text| text.parse().ok()))
 }

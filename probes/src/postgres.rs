@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use topology::kind::{KindSpec, OptionForm, OptionSpec, SignalSpec, Unit};
 use topology::level::Kind;
 
@@ -417,13 +417,8 @@ impl Keep for Conversation {
         asked
     }
 
-    async fn close(mut self, look: &Look<'_>) {
-        let goodbye = async {
-            let closed = self.connection.close().await;
-            self.relay.finish().await;
-            closed
-        };
-        look.close(goodbye).await;
+    async fn close(self, look: &Look<'_>) {
+        self.relay.goodbye(look, self.connection).await;
     }
 
     fn socket(&self) -> Option<Arc<StdStream>> {

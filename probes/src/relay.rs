@@ -124,10 +124,15 @@ impl Relay {
         }
     }
 
-    /// Waits until the goodbye has gone through.
-    pub(crate) async fn finish(&mut self) {
-        // It ends with an error only when it is aborted.
-        let _ended = (&mut self.task).await;
+    /// Says goodbye on the connection that goes through this, within what a polite close may take.
+    pub(crate) async fn goodbye(mut self, look: &Look<'_>, connection: impl sqlx::Connection) {
+        let goodbye = async {
+            let closed = connection.close().await;
+            // It ends with an error only when it is aborted.
+            let _ended = (&mut self.task).await;
+            closed
+        };
+        look.close(goodbye).await;
     }
 }
 

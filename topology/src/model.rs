@@ -497,6 +497,11 @@ pub enum NodeId {
 }
 
 impl Model {
+    /// The longest interval at which anything is looked at; zero of an empty topology.
+    pub fn longest_interval(&self) -> Duration {
+        self.components.iter().map(Component::interval).max().unwrap_or_default()
+    }
+
     /// The component with this id.
     pub fn component(&self, id: ComponentId) -> &Component {
         &self.components[id.index()]

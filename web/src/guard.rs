@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use collector::access::{Person, Role};
 use collector::history::AuditEntry;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use topology::fault::clean_words;
 
@@ -106,7 +106,7 @@ fn refused(problem: Problem, headers: &HeaderMap, method: &Method, uri: &axum::h
 }
 
 /// A refusal that says what it wants.
-fn unwelcome(problem: Problem) -> Response {
+pub(crate) fn unwelcome(problem: Problem) -> Response {
     let unauthorized = problem.is(StatusCode::UNAUTHORIZED);
     let mut response = problem.into_response();
     if unauthorized {
@@ -127,21 +127,28 @@ pub(crate) fn session(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
+/// The token that a request carries.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::trim)
+}
+
+/// True for the right secret; a wrong one takes as long.
+pub(crate) fn is_secret(given: &str, secret: &SecretString) -> bool {
+    given.as_bytes().ct_eq(secret.expose_secret().as_bytes()).into()
+}
+
 /// Who it is, by token or session.
 fn person(state: &WebState, headers: &HeaderMap) -> Option<Person> {
     let now = (state.clock)();
-    let given = text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
-    if let Some(given) = given {
-        return by_token(state, given.trim());
+    if let Some(given) = bearer(headers) {
+        return by_token(state, given);
     }
     state.access.as_ref()?.of_session(session(headers)?, now)
 }
 
 /// Whose token this is: one of the database, or the one that the server was started with.
 pub(crate) fn by_token(state: &WebState, given: &str) -> Option<Person> {
-    if let Some(token) = &state.token
-        && bool::from(given.as_bytes().ct_eq(token.expose_secret().as_bytes()))
-    {
+    if state.token.as_ref().is_some_and(|token| is_secret(given, token)) {
         return Some(Person { name: "the server's token".to_owned(), role: Role::Operate });
     }
     state.access.as_ref()?.person(given, (state.clock)())

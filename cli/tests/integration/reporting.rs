@@ -72,7 +72,6 @@ fn log_until(to: u16, servers: &[(u16, u16)], mut enough: impl FnMut() -> bool) 
                 gateway.send_to(line.as_bytes(), ("127.0.0.1", to)).unwrap();
             }
         }
-        std::thread::sleep(Duration::from_millis(50));
         enough()
     });
 }

@@ -7,12 +7,10 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use collector::reports::{Report, Status, Told, Unheard};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use subtle::ConstantTimeEq;
 use topology::diagnostic::did_you_mean;
 use topology::fault::clean_words;
 use topology::model::{Instance, Model, Probe};
@@ -52,14 +50,16 @@ pub(crate) async fn report(
         Ok(found) => found,
         Err(problem) => return problem.into_response(),
     };
-    // Its own token, or whatever else may change something here; whoever has one of its own is not taken for
-    // itself only because it is on this machine.
-    let own = probe.secret("token");
-    if !own.is_some_and(|token| carries(&headers, token)) {
-        if own.is_some() && state.token.is_none() {
-            return not_its_own(&name);
+    // Its own token, or one that may operate; whoever has one of its own is not taken for itself only because it is
+    // on this machine.
+    let (given, own) = (guard::bearer(&headers), probe.secret("token"));
+    if !own.zip(given).is_some_and(|(own, given)| guard::is_secret(given, own)) {
+        if own.is_some() && given.and_then(|given| guard::by_token(&state, given)).is_none() {
+            let detail =
+                format!("`{}` reports with its own token: `Authorization: Bearer …`", clean_words(&name));
+            return guard::unwelcome(Problem::new(StatusCode::UNAUTHORIZED, detail));
         }
-        if let Some(refusal) = guard::refusal(&state, &axum::http::Method::POST, &headers, peer) {
+        if let Some(refusal) = guard::refusal(&state, &Method::POST, &headers, peer) {
             return refusal;
         }
     }
@@ -67,13 +67,6 @@ pub(crate) async fn report(
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(problem) => problem.into_response(),
     }
-}
-
-fn not_its_own(name: &str) -> Response {
-    let detail = format!("`{}` reports with its own token: `Authorization: Bearer …`", clean_words(name));
-    let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
 }
 
 /// The instance that reports: by its name, or by its component's where it is the only one.
@@ -97,12 +90,6 @@ fn reporter<'m>(model: &'m Model, name: &str) -> Result<(&'m Instance, &'m Probe
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     })?;
     Ok((instance, probe))
-}
-
-fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default().trim();
-    given.as_bytes().ct_eq(token.expose_secret().as_bytes()).into()
 }
 
 fn take(state: &WebState, instance: &Instance, body: Result<Bytes, BytesRejection>) -> Result<(), Problem> {

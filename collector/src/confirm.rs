@@ -22,6 +22,16 @@ pub const STALE_AFTER: u32 = 3;
 /// A hung process is not looked at faster than this: every look takes a place in its accept queue.
 pub const HUNG_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The most that [`patience`] asks for.
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How far apart two looks must begin before a value past its threshold is confirmed: half an interval, and two
+/// seconds at most. A refusal a tenth of a second later is a second witness; a slow answer then may be the same
+/// short stall of the machine, seen twice.
+pub fn patience(interval: Duration) -> Duration {
+    (interval / 2).min(MOST_PATIENCE)
+}
+
 /// One look, as it is folded.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -139,6 +149,15 @@ impl Tracker {
         let rising = worse(now, self.confirmed.health);
         if self.streak.last().is_some_and(|last| worse(last.judged.health, self.confirmed.health) != rising) {
             self.streak.clear();
+        }
+        let valued = |look: &Look| look.judged.signal.is_some();
+        let too_soon = |last: &Look| between(last.started, look.started) < patience(interval);
+        if rising
+            && valued(&look)
+            && self.streak.last().is_some_and(|last| valued(last) && too_soon(last))
+        {
+            // The one that counts is on its way already.
+            return Step::Same;
         }
         self.streak.push(look);
         let needed = if rising { confirm.red_after } else { confirm.green_after } as usize;
@@ -266,6 +285,29 @@ mod tests {
 
     fn fold(tracker: &mut Tracker, seconds: i64, judged: Judged) -> Step {
         tracker.fold(look(seconds, judged), Confirm::default(), INTERVAL)
+    }
+
+    #[test]
+    fn a_stall_of_a_moment_is_not_confirmed_as_slowness_and_a_longer_one_is() {
+        let slow = || Judged {
+            health: Health::Red,
+            signal: Some("redis.ping_seconds".to_owned()),
+            ..Judged::green()
+        };
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        assert_eq!(fold(&mut t, 4, slow()), Step::Suspected);
+        // One second is less than half of the interval: asked for another's sake, perhaps.
+        assert_eq!(fold(&mut t, 5, slow()), Step::Same);
+        assert!(t.suspected() && t.health() == Health::Green);
+        assert_eq!(fold(&mut t, 6, slow()), Step::Changed);
+        assert_eq!((t.health(), t.since), (Health::Red, at(4)));
+        // A fault is a witness of its own, however soon it comes.
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        fold(&mut t, 4, slow());
+        assert_eq!(fold(&mut t, 4, bad(FaultKind::Refused)), Step::Changed);
+        assert_eq!(patience(Duration::from_secs(60)), Duration::from_secs(2));
     }
 
     #[test]

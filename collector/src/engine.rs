@@ -18,7 +18,7 @@ use crate::board::{Board, MonitorState};
 use crate::changes::{ChangeNote, Changes};
 use crate::clock::{between, seconds};
 use crate::compose;
-use crate::confirm::{Look, STALE_AFTER, Step, Tracker};
+use crate::confirm::{Look, STALE_AFTER, Step, Tracker, patience};
 use crate::curves::{Curves, Outages, is_of_curve};
 use crate::incident::{Acknowledgement, Incident};
 use crate::incidents::{Change, Incidents, Present};
@@ -296,6 +296,8 @@ impl Engine {
         let was = self.own(instance).0;
         let confirm = self.confirm(instance);
         let interval = self.interval(job);
+        let valued = judged.health.is_unhealthy() && judged.signal.is_some();
+        let second = if valued { patience(interval).max(SECOND_LOOK) } else { SECOND_LOOK };
         let state = &mut self.states[job];
         let none = BTreeMap::new();
         let signals = match &observation.outcome {
@@ -318,7 +320,7 @@ impl Engine {
         });
         match step {
             Step::Same => {}
-            Step::Suspected => followup.again.push((job, SECOND_LOOK)),
+            Step::Suspected => followup.again.push((job, second)),
             Step::Changed => {
                 followup.changed = true;
                 self.newly_confirmed.insert(job);

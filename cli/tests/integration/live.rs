@@ -46,10 +46,11 @@ fn one_hung_server(demo: &Demo) {
     let output = demo.ask(&["health", "miniapp-server-3", "--wait", "red", "--timeout", "60s", "--json"]);
     let node: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((node["level"].as_str(), node["fault"].as_str()), (Some("red"), Some("hung")), "{node}");
-    let why = await_some("the incident", || Some(demo.json(&["why"])).filter(|why| why["id"].is_string()));
+    let asked = ["why", "miniapp-server-3"];
+    let why = await_some("the incident", || Some(demo.json(&asked)).filter(|why| why["id"].is_string()));
     assert_eq!(why["verdict"]["roots"][0]["node"], "miniapp-server-3", "{why}");
     assert_eq!(why["affected"].as_array().unwrap().len(), 0, "{why}");
-    let text = stdout(&demo.ask(&["why"]));
+    let text = stdout(&demo.ask(&asked));
     assert!(
         text.contains("1 of 4") && text.contains("hung") && text.contains("Nobody else is affected"),
         "{text}"

@@ -1,7 +1,8 @@
 //! A real Prometheus that watches itself, and its page of metrics.
 
 use crate::support::{
-    Server, answer, await_answer, await_summary, command, free_port, home, look, mistakes, program, read,
+    Server, answer, await_answer, await_reported, await_signal, await_summary, command, free_port, home, mistakes,
+    program, read,
 };
 use crate::table::Table;
 
@@ -49,26 +50,31 @@ async fn prometheus_is_seen_as_it_is() {
     assert!(
         query.thresholds.iter().any(|limit| limit.signal == "prometheus.value[up]" && limit.red == Some(0.0))
     );
-    let many = look(&values("heap: { query: 'vector(3) or label_replace(vector(8), \"a\", \"b\", \"\", \"\")', below: { red: 1 } }"), port).await;
-    assert_eq!(answer(&many).signals["prometheus.value[heap]"], 3.0, "the lowest is the worst");
-
-    table.reported("a broken query", &look(&values("it: { query: 'sum(' }"), port).await, "unknown");
-    table.reported(
-        "a query that finds nothing",
-        &look(&values("it: { query: nothing }"), port).await,
-        "unknown",
+    let heap = values(
+        "heap: { query: 'vector(3) or label_replace(vector(8), \"a\", \"b\", \"\", \"\")', below: { red: 1 } }",
     );
-    let red = look(&values("it: { query: nothing, when_empty: red }"), port).await;
+    // The lowest is the worst.
+    await_signal(&heap, port, "prometheus.value[heap]", |value| value == 3.0).await;
+
+    let broken = await_reported(&values("it: { query: 'sum(' }"), port, "parse error").await;
+    table.reported("a broken query", &broken, "unknown");
+    let found = "nothing was found";
+    let nothing = await_reported(&values("it: { query: nothing }"), port, found).await;
+    table.reported("a query that finds nothing", &nothing, "unknown");
+    let red = await_reported(&values("it: { query: nothing, when_empty: red }"), port, found).await;
     table.reported("the same with `when_empty: red`", &red, "red");
     let elsewhere = read("{ prometheus: { path: /nowhere, values: { it: { metric: a } } } }");
-    table.fault("no such page of metrics", &look(&elsewhere, port).await, "bad_answer ask assertion");
+    let no_page = await_summary(&elsewhere, port, "bad_answer").await;
+    table.fault("no such page of metrics", &no_page, "bad_answer ask assertion");
     server.signal(Signal::SIGSTOP);
-    table.reported("SIGSTOP, with a query", &look(&query, port).await, "unknown");
+    let unanswered = await_reported(&query, port, "connected, no answer").await;
+    table.reported("SIGSTOP, with a query", &unanswered, "unknown");
     let hung = await_summary(&page, port, "hung").await;
     table.fault("SIGSTOP, with a metric", &hung, "hung ask");
     server.signal(Signal::SIGCONT);
     drop(server);
-    table.reported("SIGKILL, with a query", &look(&query, port).await, "unknown");
+    let refused = await_reported(&query, port, "refuses").await;
+    table.reported("SIGKILL, with a query", &refused, "unknown");
     let gone = await_summary(&page, port, "refused").await;
     table.fault("SIGKILL, with a metric", &gone, "refused tcp");
     table.finish();

@@ -167,6 +167,26 @@ pub(crate) async fn await_summary(probe: &Probe, port: u16, wanted: &str) -> Obs
     seen.unwrap_or_else(|| panic!("{}: wanted {wanted}, saw {last}", probe.kind.name))
 }
 
+/// Looks until the target is reported on in words that contain `wanted`: a signal of this test's takes its time on
+/// a busy machine, and so does a server.
+pub(crate) async fn await_reported(probe: &Probe, port: u16, wanted: &str) -> Observation {
+    let mut last = String::new();
+    let looking = async {
+        loop {
+            let seen = look(probe, port).await;
+            if let Outcome::Answer(Answer { reported: Some((_, words)), .. }) = &seen.outcome
+                && words.contains(wanted)
+            {
+                return seen;
+            }
+            last = format!("{:?}", seen.outcome);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, looking).await.ok();
+    seen.unwrap_or_else(|| panic!("{}: wanted a report of {wanted}, saw {last}", probe.kind.name))
+}
+
 /// Looks until a signal is as wanted.
 pub(crate) async fn await_signal(
     probe: &Probe,

@@ -11,7 +11,7 @@ CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help cases demo test test-rust test-web test-long lint lint-web build bench bench-web screenshots notices clean
+.PHONY: help cases demo test test-rust test-web test-long lint lint-web build bench bench-web faults screenshots notices clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,16 @@ lint-web: web/e2e/node_modules ## the page's scripts: types and style
 build: ## target/release/topowatch and target/release/ordering-platform
 	@scripts/need build
 	$(CARGO) build --release --workspace --bins
+
+FAULTS_SCALE ?= small
+export FAULTS_SCALE
+
+faults: build ## every fault of the platform, alone and in pairs, and what the monitor says (FAULTS_SCALE=small|full, FAULTS="one two")
+	@scripts/need servers
+	$(CARGO) build --release --workspace --examples
+	target/release/examples/faults --check $(if $(FAULTS),--only "$(FAULTS)")
+	@echo; echo "confidence, on these and the recorded cases together:"
+	@$(CARGO) run --release --quiet -p topology --example cases -- --confidence topology/cases $(CASES_DIR) target/faults/cases
 
 CASES_DIR ?= ../shared/cases
 

@@ -43,6 +43,7 @@ use crate::listen::ListenOptions;
 use crate::load::LoadOptions;
 use crate::plan::{DEFAULT_BASE_PORT, Plan};
 use crate::sizing::SizingOptions;
+use crate::topology_file::Watched;
 
 fn main() -> ExitCode {
     // The HTTP client has no TLS of its own and refuses to start without a provider.
@@ -118,11 +119,15 @@ fn run(command: Command) -> Result<u8> {
         }
         Command::Topology { dir, scale, secrets_prefix } => {
             // Without a deployment: what `up` would start.
-            let (plan, assigned) = match Deployment::load(&dir.dir)? {
-                Some(deployment) => (deployment.plan()?, deployment.assigned),
-                None => (Plan::new(scale, DEFAULT_BASE_PORT)?, Assigned::default()),
+            let (plan, assigned, access_log) = match Deployment::load(&dir.dir)? {
+                Some(deployment) => {
+                    let access_log = deployment.access_log_to.is_some();
+                    (deployment.plan()?, deployment.assigned, access_log)
+                }
+                None => (Plan::new(scale, DEFAULT_BASE_PORT)?, Assigned::default(), false),
             };
-            output::print(&topology_file::render(&plan, &assigned, &secrets_prefix));
+            let watched = Watched { secrets: &secrets_prefix, access_log };
+            output::print(&topology_file::render(&plan, &assigned, watched));
             Ok(0)
         }
         Command::Run { instance, dir } => roles::run(&dir.dir, &instance),

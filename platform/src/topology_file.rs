@@ -5,20 +5,35 @@ use std::fmt::Write as _;
 
 use crate::catalog::{Component, Dependency, Kind, Strength, TIERS};
 use crate::certificates::ROOT;
-use crate::deployment::Assigned;
+use crate::deployment::{Assigned, Deployment};
 use crate::names::PAYMENT_CHANNEL;
 use crate::plan::{DEFAULT_BASE_PORT, Instance, Plan};
 use crate::servers::STATIC_MENU;
 
-/// The text for one deployment; `secrets` is their directory as seen from where the text is written to.
-pub(crate) fn render(plan: &Plan, assigned: &Assigned, secrets: &str) -> String {
+/// How a deployment is to be watched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watched<'a> {
+    /// The directory of the secrets, as seen from where the text is written to.
+    pub(crate) secrets: &'a str,
+    /// The gateways send their access log to the monitor.
+    pub(crate) access_log: bool,
+}
+
+/// The text that lies beside a running deployment.
+pub(crate) fn of(deployment: &Deployment, plan: &Plan) -> String {
+    let access_log = deployment.access_log_to.is_some();
+    render(plan, &deployment.assigned, Watched { secrets: "secrets", access_log })
+}
+
+/// The text for one deployment.
+pub(crate) fn render(plan: &Plan, assigned: &Assigned, watched: Watched<'_>) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
-    write_all(&mut text, plan, assigned, secrets).ok();
+    write_all(&mut text, plan, assigned, watched).ok();
     text
 }
 
-fn write_all(text: &mut String, plan: &Plan, assigned: &Assigned, secrets: &str) -> std::fmt::Result {
+fn write_all(text: &mut String, plan: &Plan, assigned: &Assigned, watched: Watched<'_>) -> std::fmt::Result {
     writeln!(
         text,
         "# The ordering platform as `ordering-platform up` starts it: what there is, how it is asked,"
@@ -41,7 +56,7 @@ fn write_all(text: &mut String, plan: &Plan, assigned: &Assigned, secrets: &str)
         writeln!(text, "  # {words}")?;
         for component in crate::catalog::COMPONENTS {
             if component.tier == *tier && present.contains(component.name) {
-                write_component(text, plan, assigned, component, &present, secrets)?;
+                write_component(text, plan, assigned, component, &present, watched)?;
             }
         }
     }
@@ -70,13 +85,21 @@ fn write_component(
     assigned: &Assigned,
     component: &Component,
     present: &HashSet<&str>,
-    secrets: &str,
+    watched: Watched<'_>,
 ) -> std::fmt::Result {
     writeln!(text, "  {}:", component.name)?;
     writeln!(text, "    title: {{ en: {}, zh: {} }}", component.en, component.zh)?;
     writeln!(text, "    tier: {}", component.tier)?;
     write_instances(text, component, plan, assigned)?;
-    write_probe(text, component, secrets)?;
+    write_probe(text, component, watched.secrets)?;
+    if component.kind == Kind::Nginx && watched.access_log {
+        writeln!(
+            text,
+            "      # Every request of a customer, as the gateway logged it: its word on each server behind it.\n      \
+             access_log:\n        interfaces:\n          home: {{ path: /api/home }}\n          \
+             orders: {{ path: \"/api/orders*\" }}"
+        )?;
+    }
     match component.kind {
         _ if assigned.is_kept(component) => {
             writeln!(
@@ -238,13 +261,15 @@ mod tests {
     use super::*;
     use crate::catalog::Scale;
 
+    const WATCHED: Watched<'_> = Watched { secrets: "secrets", access_log: true };
+
     #[test]
     fn the_file_at_the_root_is_the_small_scale_on_its_fixed_ports() {
         let plan = Plan::new(Scale::Small, DEFAULT_BASE_PORT).unwrap();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../topology.yaml");
         assert_eq!(
             std::fs::read_to_string(path).unwrap(),
-            render(&plan, &Assigned::default(), ".demo/secrets"),
+            render(&plan, &Assigned::default(), Watched { secrets: ".demo/secrets", access_log: false }),
             "write it anew: ordering-platform topology --secrets-prefix .demo/secrets > topology.yaml"
         );
     }
@@ -252,12 +277,13 @@ mod tests {
     #[test]
     fn every_instance_says_where_it_runs_and_what_it_is() {
         let plan = Plan::new(Scale::Full, 20_000).unwrap();
-        let text = render(&plan, &Assigned::default(), "secrets");
+        let text = render(&plan, &Assigned::default(), WATCHED);
         for line in [
             r#"- { address: "127.10.34.4:20034", labels: { shard: "4", role: primary, zone: b, host: order-db-4-host } }"#,
             r#"- { name: order-db-4-replica, address: "127.10.34.8:20034", labels: { shard: "4", role: replica, zone: a, host: order-db-4-replica-host } }"#,
             r#"- { address: "127.10.8.2:20008", labels: { zone: b, host: services-b1, version: "2.4.0", runtime: container } }"#,
             r#"password: "${file:secrets/redis}""#,
+            "access_log:",
         ] {
             assert!(text.contains(line), "{line}");
         }
@@ -267,7 +293,7 @@ mod tests {
     fn after_a_switch_and_a_promotion_the_others_do_the_work() {
         let plan = Plan::new(Scale::Full, 20_000).unwrap();
         let assigned = Assigned { on_vm: ["coupon-service".to_owned()].into(), promoted: [3].into() };
-        let text = render(&plan, &assigned, "secrets");
+        let text = render(&plan, &assigned, WATCHED);
         assert!(text.contains("- { on: coupon-service-vm, strength: optional }"));
         assert!(!text.contains("- { on: coupon-service, strength: optional }"));
         assert!(text.contains(r#"address: "127.10.34.3:20034", labels: { shard: "3", role: replica"#));

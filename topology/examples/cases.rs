@@ -1,6 +1,6 @@
 //! Runs the verdict on recorded cases and prints how often it was right.
 //!
-//! `cargo run --release -p topology --example cases -- [--verbose] [--drop-edges SHARE] [--reverse] DIR...`
+//! `cargo run --release -p topology --example cases -- [--verbose] [--confidence] [--drop-edges SHARE] [--reverse] DIR...`
 //!
 //! Each `NAME.json` or `NAME.json.gz` has its truth beside it in `NAME.truth.json[.gz]`:
 //! `{truth: [[names accepted for root 1], ...], kind}`.
@@ -45,13 +45,14 @@ struct Options {
 fn main() {
     let mut options =
         Options { verbose: false, drop: 0.0, reverse: false, only: None, without: Vec::new(), until: 1.0 };
-    let mut brief = false;
+    let (mut brief, mut confidence) = (false, false);
     let mut folders = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--verbose" => options.verbose = true,
             "--brief" => brief = true,
+            "--confidence" => confidence = true,
             "--reverse" => options.reverse = true,
             "--drop-edges" => options.drop = args.next().and_then(|v| v.parse().ok()).expect("a share"),
             "--without" => options.without.extend(args.next()),
@@ -62,7 +63,7 @@ fn main() {
     }
     let mut sets: BTreeMap<String, Tally> = BTreeMap::new();
     let mut kinds: BTreeMap<(String, String), Tally> = BTreeMap::new();
-    let mut sure: BTreeMap<(String, u32), (usize, usize, f64)> = BTreeMap::new();
+    let mut sure = Sure::new();
     for folder in folders.iter().flat_map(|f| sets_in(f)) {
         let set = folder.file_name().unwrap().to_string_lossy().into_owned();
         let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -154,6 +155,10 @@ fn main() {
             }
         }
     }
+    if confidence {
+        calibration(sure);
+        return;
+    }
     println!("{:<44} {:>5} {:>6} {:>6} {:>6}", "", "cases", "top-1", "top-3", "exact");
     let line = |name: &str, t: &Tally| {
         let share = |n: usize| n as f64 / t.cases as f64;
@@ -177,7 +182,16 @@ fn main() {
     if brief {
         return;
     }
-    println!("\n{:<20} {:>10} {:>6} {:>8} {:>6}", "confidence", "", "roots", "claimed", "right");
+    println!();
+    calibration(sure);
+}
+
+/// Roots by claimed confidence: how many, the mean claim, how many of them right.
+type Sure = BTreeMap<(String, u32), (usize, usize, f64)>;
+
+/// What was claimed, and how often it was right, of each set and of all together.
+fn calibration(mut sure: Sure) {
+    println!("{:<20} {:>10} {:>6} {:>8} {:>6}", "confidence", "", "roots", "claimed", "right");
     let mut all: BTreeMap<u32, (usize, usize, f64)> = BTreeMap::new();
     for ((_, bucket), (n, right, claimed)) in &sure {
         let entry = all.entry(*bucket).or_default();

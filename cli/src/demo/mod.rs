@@ -9,7 +9,7 @@ mod signals;
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -90,7 +90,9 @@ async fn watch(
     base_port: Option<&str>,
 ) -> Result<Outcome> {
     output::line(&format!("starting the ordering platform ({}) in {}", args.scale, args.dir.display()));
-    platform.up(&args.scale, base_port).await?;
+    // The number of the monitor's port, on UDP.
+    let access_log = format!("127.0.0.1:{}", args.port);
+    platform.up(&args.scale, base_port, &access_log).await?;
     let topology = dir.join("topology.yaml");
     if args.webhook.is_some() {
         // The address itself stays in the environment: it may hold a token.
@@ -176,16 +178,18 @@ fn lock(dir: &Path) -> Result<File> {
 
 /// A taken port is said before forty processes are started for nothing.
 fn check_port(port: u16) -> Result<()> {
-    match TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(fail(
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    // UDP for the gateways' access log.
+    let had = TcpListener::bind(address).map(drop).and_then(|()| UdpSocket::bind(address).map(drop));
+    had.map_err(|error| {
+        fail(
             Exit::Failed,
             format!(
-                "port {port} cannot be had ({error}): `ss -ltnp 'sport = :{port}'` shows by whom; \
+                "port {port} cannot be had ({error}): `ss -lntup 'sport = :{port}'` shows by whom; \
                  choose another with DEMO_PORT"
             ),
-        )),
-    }
+        )
+    })
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -119,6 +119,7 @@ fn spawn(topology: &Path, port: u16, dir: &Path, webhook: Option<&str>) -> Resul
         .arg("--config")
         .arg(topology)
         .args(["--listen", &format!("127.0.0.1:{port}")])
+        .args(["--access-log", &format!("127.0.0.1:{port}")])
         .arg("--database")
         .arg(format!("sqlite://{}", dir.join("topowatch.db").display()))
         .arg("--stop-with-parent")

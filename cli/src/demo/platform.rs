@@ -63,9 +63,9 @@ impl Platform {
             .with_context(|| format!("cannot start {}", self.program.display()))
     }
 
-    /// Starts everything.
-    pub(super) async fn up(&self, scale: &str, base_port: Option<&str>) -> Result<()> {
-        let mut args = vec!["up", "--scale", scale];
+    /// Starts everything; its gateways send their access log to `access_log`.
+    pub(super) async fn up(&self, scale: &str, base_port: Option<&str>, access_log: &str) -> Result<()> {
+        let mut args = vec!["up", "--scale", scale, "--access-log-to", access_log];
         if let Some(base_port) = base_port {
             args.extend(["--base-port", base_port]);
         }

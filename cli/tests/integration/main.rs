@@ -7,6 +7,7 @@ mod blind;
 mod changing;
 mod commands;
 mod docs;
+mod faults;
 mod kills;
 mod layers;
 mod lessons;

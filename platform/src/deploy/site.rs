@@ -60,7 +60,7 @@ impl Running {
                 }
             }
         }
-        let text = topology_file::render(&site.plan, &site.deployment.assigned, "secrets");
+        let text = topology_file::of(&site.deployment, &site.plan);
         write_atomically(&self.dir.join("topology.yaml"), &text)?;
         self.state.save()
     }

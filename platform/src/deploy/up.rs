@@ -149,10 +149,7 @@ async fn start_everything(dir: &Path, options: UpOptions) -> Result<()> {
     state.helpers.push(start_traffic(&site)?);
     progress("gateways serve the home page, every dependency answers, a light load runs".to_owned());
 
-    write_atomically(
-        &dir.join("topology.yaml"),
-        &topology_file::render(&site.plan, &site.deployment.assigned, "secrets"),
-    )?;
+    write_atomically(&dir.join("topology.yaml"), &topology_file::of(&site.deployment, &site.plan))?;
     refresh(&mut state);
     state.save()?;
     if options.json {

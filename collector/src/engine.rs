@@ -25,7 +25,7 @@ use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
 use crate::names::Names;
 use crate::outlook::{Past, over_time};
-use crate::recent::{Interned, Now, Recent};
+use crate::recent::{Interned, Now, Recent, said_well};
 use crate::sentence;
 use crate::sight::{Sight, is_of_sight};
 use crate::signs;
@@ -607,10 +607,13 @@ impl Engine {
         }
     }
 
-    /// What the last bad answer of an instance told of what it needs.
+    /// What the last bad answer of an instance told of what it needs. The words of its other probes are not those
+    /// of the answer that was bad: a gateway's log may praise all servers while a page of it fails.
     fn looks(&self, id: InstanceId) -> Looks {
-        let words = || self.jobs_of[id.index()].iter().flat_map(|job| self.states[*job].witnesses());
-        Looks::last(words().next().is_some().then(|| words().any(|w| w.health == Health::Red)))
+        let words = self.own(id).1.map_or(&[][..], |job| self.states[job].witnesses());
+        let any_bad = words.iter().any(|word| word.health == Health::Red);
+        let all_fine = !words.is_empty() && words.iter().all(|word| word.health == Health::Green);
+        Looks::last((any_bad || all_fine).then_some(any_bad))
     }
 
     /// The fresh words of dependants, by the names the file has.
@@ -621,7 +624,7 @@ impl Engine {
             if between(latest.at, now) > state.tracker.interval(job.probe.interval) * STALE_AFTER {
                 continue;
             }
-            for witness in state.witnesses() {
+            for (witness, ok) in state.witnesses().iter().filter_map(|w| Some((w, said_well(w)?))) {
                 let on_instance = self.names.instance(&witness.on);
                 let on = self
                     .names
@@ -632,7 +635,7 @@ impl Engine {
                         by: job.instance,
                         on,
                         on_instance,
-                        ok: witness.health != Health::Red,
+                        ok,
                         words: witness.words.clone(),
                         count: 1,
                     });

@@ -112,7 +112,8 @@ struct Series {
 struct Said {
     at: Moment,
     on: u16,
-    ok: bool,
+    /// `None` when it was neither praised nor accused.
+    ok: Option<bool>,
     words: u8,
 }
 
@@ -151,6 +152,16 @@ pub struct PastWord<'a> {
     pub ok: bool,
     /// The words.
     pub words: &'a str,
+}
+
+/// What a witness says of a dependency: it can be used, or not. Half a good word is neither: who serves some of its
+/// callers badly is not cleared, and not accused.
+pub(crate) fn said_well(witness: &Witness) -> Option<bool> {
+    match witness.health {
+        Health::Green => Some(true),
+        Health::Red => Some(false),
+        _ => None,
+    }
 }
 
 /// One look as it comes in.
@@ -220,12 +231,12 @@ impl Recent {
     }
 
     fn heard(&mut self, on: u16, at: Moment, witness: &Witness) {
-        let ok = witness.health != Health::Red;
+        let ok = said_well(witness);
         let before = self.said.iter().rev().find(|said| said.on == on);
         if before.is_some_and(|said| said.ok == ok && said.at.to(at) < WITNESS_EVERY) {
             return;
         }
-        let words = if ok { 0 } else { self.keep_words(&witness.words) };
+        let words = if ok != Some(false) { 0 } else { self.keep_words(&witness.words) };
         push_bounded(&mut self.said, MAX_SAID, Said { at, on, ok, words });
     }
 
@@ -290,11 +301,9 @@ impl Recent {
 
     /// The words of witnesses, oldest first.
     pub fn said(&self, now: Timestamp) -> impl Iterator<Item = PastWord<'_>> {
-        self.said.iter().map(move |said| PastWord {
-            at: said.at.back(now),
-            on: said.on,
-            ok: said.ok,
-            words: self.words_at(said.words),
+        self.said.iter().filter_map(move |said| {
+            let (at, on, words) = (said.at.back(now), said.on, self.words_at(said.words));
+            Some(PastWord { at, on, ok: said.ok?, words })
         })
     }
 

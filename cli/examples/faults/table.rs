@@ -48,8 +48,8 @@ pub(crate) fn summary(rows: &[Row]) -> String {
     let edges: Vec<&Row> = rows.iter().filter(|row| row.entry.is_edge()).collect();
     let mut text = String::new();
     let mut line = |name: &str, (part, of): (f64, usize)| {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "| {name} | {:.1} % | {of} |", part * 100.0);
+        // Writing to a string does not fail, here and below.
+        writeln!(text, "| {name} | {:.1} % | {of} |", part * 100.0).ok();
     };
     line("first named is right", share(&all, |row| row.top1));
     line("all roots named, and no other", share(&all, |row| row.exact));
@@ -108,7 +108,7 @@ pub(crate) fn write(out: &Path, scale: &str, rate: u32, rows: &[Row]) -> Result<
     let mut text = format!("{}\n\n{}\n", heading(scale, rate), summary(rows));
     text.push_str("| fault | expected | verdict | first | all | trouble | right | green | messages |");
     for name in NAMES {
-        let _ = write!(text, " {name} |");
+        write!(text, " {name} |").ok();
     }
     text.push_str("\n| --- | --- | --- | --- | --- | --: | --: | --: | --- |");
     text.push_str(&" --- |".repeat(NAMES.len()));
@@ -126,9 +126,9 @@ pub(crate) fn write(out: &Path, scale: &str, rate: u32, rows: &[Row]) -> Result<
             seconds(row.recovered),
             row.events(),
         ];
-        let _ = write!(text, "| {} |", cells.join(" | "));
+        write!(text, "| {} |", cells.join(" | ")).ok();
         for (_, exact) in row.baselines {
-            let _ = write!(text, " {} |", if exact { "yes" } else { "no" });
+            write!(text, " {} |", if exact { "yes" } else { "no" }).ok();
         }
         text.push('\n');
     }

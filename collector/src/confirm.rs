@@ -32,6 +32,10 @@ pub fn patience(interval: Duration) -> Duration {
     (interval / 2).min(MOST_PATIENCE)
 }
 
+/// A level that a value made is cleared by good values over so many intervals. Whoever is slow now and then is slow:
+/// a server that got a tenth of its time was green for half of it, by two quick answers in a row.
+const LINGERS: u32 = 2;
+
 /// One look, as it is folded.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -158,11 +162,23 @@ impl Tracker {
         }
         self.streak.push(look);
         let needed = if rising { confirm.red_after } else { confirm.green_after } as usize;
-        if self.streak.len() < needed {
+        if self.streak.len() < needed || (!rising && self.lingers(interval)) {
             return Step::Suspected;
         }
         self.settle(rising, at, interval);
         Step::Changed
+    }
+
+    /// True while the good looks in a row are of too short a time to clear what a value made.
+    fn lingers(&self, interval: Duration) -> bool {
+        let span = self.streak.first().zip(self.streak.last());
+        self.waits_for_more()
+            && span.is_some_and(|(first, last)| between(first.started, last.started) < interval * LINGERS)
+    }
+
+    /// True when good looks clear the level by their number over time: a second look at once tells nothing.
+    pub fn waits_for_more(&self) -> bool {
+        self.confirmed.signal.is_some() && !self.suspected()
     }
 
     /// Confirms what the streak agrees on: the mildest of its looks when it got worse, the worst when better.
@@ -305,6 +321,31 @@ mod tests {
         fold(&mut t, 4, slow());
         assert_eq!(fold(&mut t, 4, bad(FaultKind::Refused)), Step::Changed);
         assert_eq!(patience(Duration::from_mins(1)), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn who_is_slow_now_and_then_is_slow_until_it_is_well_for_two_intervals() {
+        let slow = || Judged {
+            health: Health::Impaired,
+            signal: Some("mysql.select_seconds".to_owned()),
+            ..Judged::green()
+        };
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        fold(&mut t, 4, slow());
+        fold(&mut t, 7, slow());
+        assert_eq!(t.health(), Health::Impaired);
+        for second in [10, 13] {
+            assert_eq!(fold(&mut t, second, Judged::green()), Step::Suspected);
+            assert!(t.waits_for_more());
+        }
+        fold(&mut t, 16, slow());
+        for second in [19, 22] {
+            fold(&mut t, second, Judged::green());
+        }
+        assert_eq!(t.health(), Health::Impaired, "three seconds are no two intervals");
+        assert_eq!(fold(&mut t, 25, Judged::green()), Step::Changed);
+        assert_eq!((t.health(), t.since), (Health::Green, at(19)));
     }
 
     #[test]

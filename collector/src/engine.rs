@@ -320,6 +320,7 @@ impl Engine {
         });
         match step {
             Step::Same => {}
+            Step::Suspected if state.tracker.waits_for_more() => {}
             Step::Suspected => followup.again.push((job, second)),
             Step::Changed => {
                 followup.changed = true;

@@ -229,3 +229,48 @@ fn the_neighbours_of_a_confirmed_red_are_looked_at_at_once() {
         .collect();
     assert!(names.contains("member-1") && names.contains("gateway-2") && !names.contains("order-db-1"));
 }
+
+/// A gateway with its own page and its log: the log praises every server, the page fails.
+const LOGGED: &str = "
+name: test
+defaults: { interval: 3s, timeout: 1500ms }
+components:
+  gateway: { instances: [\"10.0.0.[1-2]:80\"], probe: { http: {}, access_log: {} }, depends_on: [web] }
+  web: { instances: [\"10.0.1.[1-2]:80\"], probe: { http: {} }, depends_on: [db] }
+  db: { instances: [\"10.0.2.1:5432\"], probe: { tcp: {} } }
+";
+
+#[test]
+fn a_bad_answer_is_judged_by_its_own_words_and_not_by_those_of_another_probe() {
+    let mut play = Play::of(testkit::read(LOGGED));
+    play.break_it("db-1", testkit::fault(FaultKind::Refused, "connection refused"));
+    play.break_it("web-1", testkit::blames("db"));
+    play.break_it("web-2", testkit::blames("db"));
+    for health in [Health::Green, Health::Impaired] {
+        let witness = |on: &str| Witness { on: on.to_owned(), health, words: String::new(), latency: None };
+        let log = Observation {
+            witnesses: vec![witness("web-1"), witness("web-2")],
+            ..testkit::answer(&[("access_log.error_ratio", 0.0)])
+        };
+        for _ in 0..3 {
+            play.now += jiff::SignedDuration::from_secs(3);
+            for job in 0..play.engine.jobs.len() {
+                let name = play.engine.model.instance(play.engine.jobs[job].instance).name.clone();
+                if name.starts_with("gateway") {
+                    let is_log = play.engine.jobs[job].probe.kind.name == "access_log";
+                    let mut page = testkit::blames("web");
+                    page.witnesses.clear();
+                    play.broken.insert(name, if is_log { log.clone() } else { page });
+                }
+                play.look(job, 0);
+            }
+            play.publish();
+        }
+        let open = &play.board.open;
+        assert_eq!(open.len(), 1, "{health:?}");
+        let roots: Vec<String> =
+            open[0].verdict.roots.iter().map(|root| root.culprit.name(&play.engine.model)).collect();
+        assert_eq!(roots, ["db-1"], "{health:?}");
+        assert_eq!(play.level("gateway"), Level::Red);
+    }
+}

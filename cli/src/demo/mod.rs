@@ -94,13 +94,6 @@ async fn watch(
     let access_log = format!("127.0.0.1:{}", args.port);
     platform.up(&args.scale, base_port, &access_log).await?;
     let topology = dir.join("topology.yaml");
-    if args.webhook.is_some() {
-        // The address itself stays in the environment: it may hold a token.
-        let mut text =
-            fs::read_to_string(&topology).with_context(|| format!("cannot read {}", topology.display()))?;
-        text.push_str("\nalerts:\n  receivers:\n    demo: { webhook: { url: \"${env:DEMO_WEBHOOK}\" } }\n");
-        write(&topology, &text)?;
-    }
     let monitor = monitor.insert(Monitor::start(&topology, args.port, dir, args.webhook.as_deref())?);
     output::line(&format!("starting the monitor on {url}"));
     let (seen, components) = monitor.first_round(url).await?;

@@ -24,6 +24,9 @@ const SHUTDOWN: Duration = Duration::from_secs(6);
 /// A monitor that ends this often is not started again.
 const MAX_RESTARTS: u32 = 20;
 
+/// The address itself stays in the environment: it may hold a token.
+const ALERTS: &str = "alerts:\n  receivers:\n    demo: { webhook: { url: \"${env:DEMO_WEBHOOK}\" } }\n";
+
 pub(super) struct Monitor {
     topology: PathBuf,
     port: u16,
@@ -111,11 +114,14 @@ fn spawn(topology: &Path, port: u16, dir: &Path, webhook: Option<&str>) -> Resul
         .open(dir.join("topowatch.log"))
         .context("cannot write the monitor's log")?;
     let mut command = Command::new(own);
+    command.arg("serve");
     if let Some(webhook) = webhook {
-        command.env("DEMO_WEBHOOK", webhook);
+        // Laid over the platform's file, which is written anew when the platform is scaled.
+        let overlay = dir.join("alerts.yaml");
+        std::fs::write(&overlay, ALERTS).context("cannot write the demo's alerts")?;
+        command.env("DEMO_WEBHOOK", webhook).arg("--overlay").arg(overlay);
     }
     let child = command
-        .arg("serve")
         .arg("--config")
         .arg(topology)
         .args(["--listen", &format!("127.0.0.1:{port}")])

@@ -17,7 +17,7 @@ fn live_twelve_faults_are_given_to_their_causes_and_each_is_one_outage() {
     let dir = tempfile::tempdir().unwrap();
     let matrix = Path::new(env!("CARGO_BIN_EXE_topowatch")).with_file_name("examples").join("faults");
     let output = Command::new(&matrix)
-        .args(["--sample", &FAULTS.to_string(), "--stand", "5", "--dir"])
+        .args(["--sample", &FAULTS.to_string(), "--seed", "3", "--stand", "5", "--dir"])
         .arg(dir.path().join("demo"))
         .arg("--out")
         .arg(dir.path().join("out"))

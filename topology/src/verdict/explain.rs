@@ -16,6 +16,9 @@ pub(super) struct Reach {
     may: Vec<bool>,
     /// Where it also may have made answers slower, through components that are still green.
     slow: Vec<bool>,
+    /// Where it also may fail a part of the requests: who is asked whether it can work says yes, while some of what
+    /// passes through it fails (one of four shards is gone). Only who sees the requests themselves tells.
+    traffic: Vec<bool>,
 }
 
 /// A dependency whose answers became slower by less than this share of what its dependant's did does not
@@ -30,12 +33,35 @@ const BURDEN: f64 = 0.5;
 /// Trouble may travel over required and optional dependencies, but not through a component that is seen
 /// green by a probe that exercises it.
 pub(super) fn reach(scene: &Scene<'_>, cause: &Cause) -> Reach {
-    let may = spread(scene, cause, false);
-    let slow = if scene.any_slow { spread(scene, cause, true) } else { may.clone() };
-    Reach { may, slow }
+    let may = spread(scene, cause, Through::Trouble);
+    let slow = if scene.any_slow { spread(scene, cause, Through::Waits) } else { may.clone() };
+    let any_traffic = scene.symptoms.iter().any(|symptom| sees_requests(scene, symptom));
+    let traffic = if any_traffic { spread(scene, cause, Through::Anybody) } else { may.clone() };
+    Reach { may, slow, traffic }
 }
 
-fn spread(scene: &Scene<'_>, cause: &Cause, slow: bool) -> Vec<bool> {
+/// True when the symptom is a share of failed requests, counted where they pass.
+fn sees_requests(scene: &Scene<'_>, symptom: &Symptom) -> bool {
+    let facts = scene.situation.facts(symptom.id);
+    let counted = |signal: &str| {
+        let name = signal.split_once('[').map_or(signal, |(name, _)| name);
+        name.starts_with("access_log.") && name.ends_with("error_ratio")
+    };
+    facts.fault.is_none() && facts.signal.is_some_and(counted)
+}
+
+/// Through whom trouble goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Through {
+    /// Who is in trouble, or not seen well.
+    Trouble,
+    /// And who waits a little longer than usual.
+    Waits,
+    /// And who is seen well.
+    Anybody,
+}
+
+fn spread(scene: &Scene<'_>, cause: &Cause, through: Through) -> Vec<bool> {
     let mut may = vec![false; scene.views.len()];
     let mut work: Vec<ComponentId> = Vec::new();
     if !matches!(cause.why, Why::Monitor) {
@@ -63,8 +89,12 @@ fn spread(scene: &Scene<'_>, cause: &Cause, slow: bool) -> Vec<bool> {
             let view = scene.view(link.other);
             // Green and exercised: nothing arrived here, so nothing goes on from here. Only a wait that is
             // not long enough to be bad here can add up further on.
-            let waits = slow && scene.slower_by(link.other).is_some_and(|by| by > FELT_WAIT);
-            let open = !view.symptoms.is_empty() || !view.proven || waits;
+            let goes_on = match through {
+                Through::Trouble => false,
+                Through::Waits => scene.slower_by(link.other).is_some_and(|by| by > FELT_WAIT),
+                Through::Anybody => true,
+            };
+            let open = !view.symptoms.is_empty() || !view.proven || goes_on;
             if open && !may[link.other.index()] {
                 may[link.other.index()] = true;
                 work.push(link.other);
@@ -103,8 +133,12 @@ pub(super) fn explains(scene: &Scene<'_>, cause: &Cause, reach: &Reach, symptom:
     let view = scene.view(symptom.component);
     let facts = scene.situation.facts(symptom.id);
     let waits = facts.fault.is_none() && facts.slower_by.is_some();
-    let in_trouble =
-        |c: ComponentId| (reach.may[c.index()] || waits && reach.slow[c.index()]) && c != symptom.component;
+    let counts = sees_requests(scene, symptom);
+    let in_trouble = |c: ComponentId| {
+        let reached =
+            reach.may[c.index()] || waits && reach.slow[c.index()] || counts && reach.traffic[c.index()];
+        reached && c != symptom.component
+    };
     match symptom.nature {
         Nature::Own | Nature::Itself => false,
         Nature::Replica => loses_its_primary(scene, cause, symptom),

@@ -315,3 +315,19 @@ fn a_replica_that_lost_its_primary_is_not_a_second_root() {
     let alone = lost(Scene::of("app -> db\ndb x2 tcp primary_replica"));
     assert_eq!(alone.roots(), ["db-2"]);
 }
+
+#[test]
+fn a_share_of_failed_requests_comes_from_a_lost_shard_through_servers_that_are_well() {
+    let scene = || Scene::new().fault("order-db-2", FaultKind::Refused).reports("order-1", "order-db");
+    let counted = "access_log.interface_error_ratio[orders]";
+    let seen = scene().unwell("gateway-1", counted, Health::Impaired);
+    assert_eq!(seen.roots(), ["order-db-2"]);
+    // A page of its own that fails while all that it needs is well is another trouble.
+    let own = scene().fails("gateway-1");
+    let mut roots = own.roots();
+    roots.sort();
+    assert_eq!(roots, ["gateway-1", "order-db-2"]);
+    // And with nobody else in trouble the share is the gateway's own.
+    let alone = Scene::new().unwell("gateway-1", counted, Health::Impaired);
+    assert_eq!(alone.roots(), ["gateway-1"]);
+}

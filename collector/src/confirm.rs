@@ -152,10 +152,7 @@ impl Tracker {
         }
         let valued = |look: &Look| look.judged.signal.is_some();
         let too_soon = |last: &Look| between(last.started, look.started) < patience(interval);
-        if rising
-            && valued(&look)
-            && self.streak.last().is_some_and(|last| valued(last) && too_soon(last))
-        {
+        if rising && valued(&look) && self.streak.last().is_some_and(|last| valued(last) && too_soon(last)) {
             // The one that counts is on its way already.
             return Step::Same;
         }

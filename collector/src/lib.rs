@@ -22,6 +22,7 @@ pub mod incident;
 pub mod incidents;
 pub mod journal;
 pub mod judge;
+pub mod looked;
 mod looks;
 mod names;
 pub mod objectives;

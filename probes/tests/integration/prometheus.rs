@@ -1,8 +1,8 @@
 //! A real Prometheus that watches itself, and its page of metrics.
 
 use crate::support::{
-    Server, answer, await_answer, await_reported, await_signal, await_summary, command, free_port, home, mistakes,
-    program, read,
+    Server, answer, await_answer, await_reported, await_signal, await_summary, command, free_port, home,
+    mistakes, program, read,
 };
 use crate::table::Table;
 

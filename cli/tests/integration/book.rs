@@ -166,7 +166,7 @@ fn run(name: &str, script: &str) {
     std::fs::set_permissions(bin.join("topowatch"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     // Whatever a page leaves running ends with its script.
-    let ending = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n";
+    let ending = "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n";
     let log = dir.path().join("log");
     let out = std::fs::File::create(&log).unwrap();
     let mut child = Command::new("bash")

@@ -97,7 +97,7 @@ fn metrics_of_a_running_server_are_clean_to_promtool_and_tell_the_verdict() {
     };
     let (looks, refused) = (
         count("topowatch_probe_duration_seconds_count{kind=\"tcp\"}"),
-        count("topowatch_probe_faults_total{fault=\"refused\"").max(0.0),
+        count("topowatch_probe_faults_total{kind=\"tcp\",fault=\"refused\"}"),
     );
     assert!(looks > refused && refused >= 2.0, "{looks} looks, {refused} refused");
     let confidence = count("topowatch_root_cause_confidence_ratio");

@@ -15,24 +15,22 @@ pub(crate) fn text(answer: &Value, node: bool) -> String {
     let word = answer["level"].as_str().unwrap_or("unknown");
     let said = if node { answer["words"].as_str() } else { answer["sentence"].as_str() };
     let name = answer["name"].as_str().unwrap_or_default();
-    let mut out = format!("TOPOWATCH {} - {}", status(word), safe(name));
-    out.push_str(&match said {
+    let said = match said {
         Some(said) if !said.is_empty() => format!(": {}", safe(said)),
         _ => format!(" is {word}"),
-    });
+    };
     let figures = figures(answer);
-    if !figures.is_empty() {
-        out = format!("{out} | {}", figures.join(" "));
-    }
+    let bar = if figures.is_empty() { "" } else { " | " };
+    let first = format!("TOPOWATCH {} - {}{said}{bar}{}", status(word), safe(name), figures.join(" "));
     let components = answer["components"].as_array().map(Vec::as_slice).unwrap_or_default();
     let unhealthy = LEVELS[..3]
         .iter()
         .flat_map(|level| components.iter().filter(move |component| component["level"] == **level));
-    for component in unhealthy.take(MOST_LINES) {
+    let lines = unhealthy.take(MOST_LINES).map(|component| {
         let (name, level) = (component["name"].as_str(), component["level"].as_str());
-        out.push_str(&format!("\n{}: {}", safe(name.unwrap_or_default()), level.unwrap_or_default()));
-    }
-    out
+        format!("{}: {}", safe(name.unwrap_or_default()), level.unwrap_or_default())
+    });
+    std::iter::once(first).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// The output when there is no answer.

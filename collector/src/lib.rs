@@ -18,6 +18,7 @@ pub mod engine;
 pub mod forecast;
 pub mod heartbeat_out;
 pub mod history;
+mod http_client;
 pub mod incident;
 pub mod incidents;
 pub mod journal;

@@ -67,7 +67,7 @@ mod tests {
         let hung = Outcome::Fault(Fault::new(FaultKind::Hung, "ask", "no answer"));
         looked.add("redis", Duration::from_millis(1), &good);
         looked.add("redis", Duration::from_micros(1_001), &good);
-        looked.add("redis", Duration::from_secs(60), &hung);
+        looked.add("redis", Duration::from_mins(1), &hung);
         looked.add("http", Duration::from_millis(30), &Outcome::Local("no ports".to_owned()));
 
         let kinds: Vec<_> = looked.kinds().collect();

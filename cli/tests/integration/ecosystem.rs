@@ -217,3 +217,29 @@ fn the_log_is_json_or_text_as_asked() {
         }
     }
 }
+
+/// A bare container has none: plain HTTP, and the monitor, need none.
+#[test]
+fn a_machine_without_root_certificates_is_watched_from_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (target, port) = (free_port(), free_port());
+    let file = dir.path().join("topology.yaml");
+    let text = format!(
+        "components: {{ db: {{ instances: [\"127.0.0.1:{target}\"], probe: {{ http: {{ interval: 200ms }} }} }} }}\n\
+         alerts: {{ receivers: {{ ops: {{ webhook: {{ url: \"http://127.0.0.1:{target}/\" }} }} }} }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let bare = |args: &[&str]| {
+        let mut command = topowatch();
+        command.args(args).env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+        command
+    };
+    let listen = format!("127.0.0.1:{port}");
+    let database = format!("sqlite://{}", dir.path().join("history.db").display());
+    let file = file.display().to_string();
+    let mut serve = bare(&["serve", "-c", &file, "--listen", &listen, "--database", &database]);
+    let _serve = crate::support::Process::start(&mut serve, &dir.path().join("serve.log"));
+    let url = format!("http://{listen}");
+    let health = || bare(&["health", "--url", &url]).output().unwrap();
+    await_true("the level", || code(&health()) == 2);
+}

@@ -21,7 +21,7 @@ impl Drop for Nginx {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap_or(i32::MAX));
         // It may have ended already.
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _sent = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         drop(self.0.wait());
     }
 }
@@ -42,13 +42,14 @@ fn nginx(dir: &Path, server: u16, plain: u16, tls: u16) -> (Nginx, Certificate) 
         assert!(text.contains(&from), "{from}");
         text = text.replace(&from, &to);
     }
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+    let temporary: Vec<String> = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
-        .map(|kind| format!("{kind}_temp_path {};\n", dir.join(kind).display()))
+        .map(|kind| format!("{kind}_temp_path {};", dir.join(kind).display()))
         .collect();
+    let temporary = temporary.join("\n");
     let conf = format!(
         "daemon off;\nmaster_process off;\npid {0}/pid;\nerror_log {0}/error.log;\nevents {{}}\n\
-         http {{\naccess_log off;\n{temporary}{text}\n}}\n",
+         http {{\naccess_log off;\n{temporary}\n{text}\n}}\n",
         dir.display()
     );
     let file = dir.join("nginx.conf");
@@ -84,7 +85,7 @@ async fn pages_and_the_stream_come_through_and_changes_need_a_token() {
         .resolve(NAME, SocketAddr::from(([127, 0, 0, 1], tls)))
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()
         .unwrap();
     let at = |path: &str| format!("https://{NAME}:{tls}{path}");
@@ -94,7 +95,8 @@ async fn pages_and_the_stream_come_through_and_changes_need_a_token() {
     for header in ["content-security-policy", "strict-transport-security"] {
         assert!(page.headers().contains_key(header), "{header}");
     }
-    assert!(page.text().await.unwrap().contains("<body class=\"wall\""));
+    let html = page.bytes_stream().map(Result::unwrap).collect::<Vec<_>>().await.concat();
+    assert!(String::from_utf8_lossy(&html).contains("<body class=\"wall\""));
     assert_eq!(client.get(at("/metrics")).send().await.unwrap().status(), StatusCode::FORBIDDEN);
 
     // A change reaches the page's stream while it stays open.

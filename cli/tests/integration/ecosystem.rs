@@ -122,7 +122,7 @@ fn the_alert_rules_are_good_and_do_what_their_tests_say() {
     }
 }
 
-/// The names of metrics in a PromQL expression.
+/// The names of metrics in a query.
 fn names(expression: &str) -> impl Iterator<Item = &str> {
     expression
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))

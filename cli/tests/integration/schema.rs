@@ -63,6 +63,8 @@ fn reading(file: &str, overlays: &[&str]) -> topology::Reading {
 fn the_examples_are_good_to_the_reader_and_to_the_schema() {
     for (file, overlays) in [
         ("topology.yaml", &[][..]),
+        ("deploy/etc/topology.yaml", &[]),
+        ("deploy/kubernetes/topology.yaml", &[]),
         ("docs/examples/topology.yaml", &[]),
         ("docs/examples/topology.yaml", &["docs/examples/test.yaml"]),
     ] {

@@ -11,7 +11,7 @@ CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help cases demo test test-rust test-web test-long lint lint-web build bench bench-web faults screenshots notices clean
+.PHONY: help cases demo test test-rust test-web test-long lint lint-web build bench bench-web faults screenshots notices docs deb clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,14 @@ screenshots: web/e2e/node_modules ## docs/images/: every state of the wall
 	@scripts/need build browser
 	$(CARGO) build -p web --example wall
 	cd web/e2e && node screenshots.mjs
+
+docs: ## the documentation as a book: target/book/index.html
+	@scripts/need docs
+	mdbook build
+
+deb: build ## a Debian package: target/debian/topowatch_*.deb (scripts/try-deb tries it in a bare root)
+	@scripts/need deb
+	@scripts/deb
 
 notices: ## THIRD-PARTY-NOTICES.md, from the lock file
 	scripts/notices > THIRD-PARTY-NOTICES.md

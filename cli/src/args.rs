@@ -90,7 +90,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, default_value = "127.0.0.1:8440", value_name = "ADDRESS:PORT")]
     pub(crate) listen: SocketAddr,
     /// Where history and incidents are kept; a file that is missing is made
-    #[arg(long, default_value = "sqlite://topowatch.db", value_name = "URL")]
+    #[arg(
+        long,
+        env = "TOPOWATCH_DATABASE",
+        hide_env_values = true,
+        default_value = "sqlite://topowatch.db",
+        value_name = "URL"
+    )]
     pub(crate) database: String,
     /// Where gateways send their access logs by syslog over UDP (the probe kind `access_log`)
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -103,6 +109,9 @@ pub(crate) struct ServeArgs {
     /// Bytes that history may take, in MB; the finest signals go first
     #[arg(long, default_value_t = 500, value_name = "MB", value_parser = clap::value_parser!(u64).range(20..))]
     pub(crate) history_budget: u64,
+    /// How the log on standard error is written
+    #[arg(long, value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
     /// A dead man's switch: asked while the monitor's scheduler, verdict and storage all go on
     #[arg(long, env = "TOPOWATCH_HEARTBEAT_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) heartbeat_url: Option<String>,
@@ -114,6 +123,17 @@ pub(crate) struct ServeArgs {
     pub(crate) stop_with_parent: bool,
 }
 
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere
+    Auto,
+    /// One line a message, for people
+    Text,
+    /// One JSON object a line, for machines
+    Json,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ObjectivesArgs {
     #[command(flatten)]
@@ -123,7 +143,14 @@ pub(crate) struct ObjectivesArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     /// The database of the server
-    #[arg(long, default_value = "sqlite://topowatch.db", value_name = "URL", global = true)]
+    #[arg(
+        long,
+        env = "TOPOWATCH_DATABASE",
+        hide_env_values = true,
+        default_value = "sqlite://topowatch.db",
+        value_name = "URL",
+        global = true
+    )]
     pub(crate) database: String,
     #[command(subcommand)]
     pub(crate) command: TokenCommand,
@@ -299,6 +326,9 @@ pub(crate) struct HealthArgs {
     /// How long to wait
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// Answer as a Nagios plug-in does: a status line with performance data
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) nagios: bool,
     /// Probe everything once from here and answer, without a server
     #[arg(long)]
     pub(crate) once: bool,

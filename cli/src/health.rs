@@ -9,12 +9,23 @@ use tokio::time::{Instant, sleep};
 use crate::args::HealthArgs;
 use crate::client::{Client, find};
 use crate::exit::{Exit, fail};
-use crate::output;
+use crate::{nagios, output};
 
 /// How often a waiting query asks.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
+    match answer(args).await {
+        // Who runs plug-ins reads standard output alone, and takes other statuses for a broken plug-in.
+        Err(error) if args.nagios => {
+            output::line(&nagios::no_answer(&format!("{error:#}")));
+            Ok(Exit::Unknown)
+        }
+        answered => answered,
+    }
+}
+
+async fn answer(args: &HealthArgs) -> Result<Exit> {
     if args.once {
         return crate::once::run(args).await;
     }
@@ -72,6 +83,8 @@ pub(crate) fn show(answer: &Value, args: &HealthArgs) -> Result<Exit> {
     let word = answer["level"].as_str().ok_or_else(|| fail(Exit::Unknown, "the answer has no level"))?;
     if args.server.json {
         output::line(&serde_json::to_string_pretty(answer)?);
+    } else if args.nagios {
+        output::line(&nagios::text(answer, args.node.is_some()));
     } else if args.node.is_some() {
         show_node(answer, word);
     } else {

@@ -14,6 +14,7 @@ mod health;
 mod impact;
 mod load;
 mod meaning;
+mod nagios;
 mod objectives;
 mod once;
 mod output;

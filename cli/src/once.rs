@@ -31,7 +31,7 @@ pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
             return Err(fail(Exit::Red, format!("{} is broken; nothing was probed", args.config.display())));
         }
     };
-    if !args.server.json {
+    if !args.server.json && !args.nagios {
         report.print();
     }
     let slowest =

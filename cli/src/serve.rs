@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::args::ServeArgs;
+use crate::args::{LogFormat, ServeArgs};
 use crate::exit::{Exit, fail};
 use crate::follow::Follower;
 use crate::output;
@@ -37,7 +37,7 @@ use crate::watched::Watched;
 const SHUTDOWN: Duration = Duration::from_secs(4);
 
 pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
-    init_log();
+    init_log(args.log_format);
     if args.stop_with_parent {
         nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
     }
@@ -242,18 +242,19 @@ pub(crate) fn raise_file_limit(instances: usize) {
     }
 }
 
-/// Text on a terminal, JSON elsewhere, always to standard error. What lapin says of connections that end is
+/// Text on a terminal, JSON elsewhere unless told otherwise, always to standard error. What lapin says of connections that end is
 /// said by the probes, once and in their words.
-fn init_log() {
+fn init_log(format: LogFormat) {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
     let filter =
         EnvFilter::try_from_env("TOPOWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info,lapin=off"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second subscriber (in tests) changes nothing.
-    let _set = if std::io::stderr().is_terminal() {
-        builder.with_target(false).try_init()
-    } else {
-        builder.json().try_init()
+    let terminal = std::io::stderr().is_terminal();
+    let _set = match format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Auto if !terminal => builder.json().try_init(),
+        LogFormat::Auto | LogFormat::Text => builder.with_target(false).with_ansi(terminal).try_init(),
     };
 }

@@ -15,6 +15,7 @@ use topology::verdict::Culprit;
 use crate::changes::ChangeNote;
 use crate::curves::CurveState;
 use crate::incident::Incident;
+use crate::looked::Looked;
 use crate::silence::Silence;
 
 /// Everything a reader may want to know, as of one moment. Readers hold an `Arc` of it and never lock
@@ -66,6 +67,8 @@ pub struct MonitorState {
     pub probes_per_second: f64,
     /// Instances observed at least once.
     pub seen: usize,
+    /// What became of all looks since the start.
+    pub looked: Looked,
     /// What is wrong with its storage, if something is.
     pub storage: Option<String>,
     /// When the file in force was read.

@@ -26,7 +26,7 @@ pub async fn run(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), reqwest::Error> {
-    let client = reqwest::Client::builder()
+    let client = crate::http_client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(PATIENCE)
         .user_agent(concat!("topowatch/", env!("CARGO_PKG_VERSION")))

@@ -25,6 +25,7 @@ use crate::control::{Command, Control};
 use crate::engine::{Engine, JobId, NewId};
 use crate::incidents::{Change, What};
 use crate::journal::Journal;
+use crate::looked::Looked;
 use crate::looks::Looks;
 use crate::pulse::Part;
 use crate::reload::{Moves, Origin};
@@ -146,6 +147,7 @@ impl Collector {
             starts: VecDeque::new(),
             late: VecDeque::new(),
             waited: VecDeque::new(),
+            looked: Looked::default(),
             publish_at: now + PUBLISH_EVERY,
             changed: false,
             remember,
@@ -216,6 +218,7 @@ struct Running {
     /// How late regular looks were begun, and how long looks waited for their turn, within [`RATE_WINDOW`].
     late: VecDeque<(Instant, Duration)>,
     waited: VecDeque<(Instant, Duration)>,
+    looked: Looked,
     publish_at: Instant,
     changed: bool,
     /// What the journal was told last.
@@ -419,6 +422,8 @@ impl Running {
         let Some(done) = done else { return };
         let clock = self.collector.clock;
         self.waited.push_back((done.at, done.waited));
+        let kind = self.collector.engine.jobs()[job].probe.kind.name;
+        self.looked.add(kind, done.at - done.started, &done.observation.outcome);
         if self.collector.journal.is_some() {
             let engine = &self.collector.engine;
             let name = &engine.model().instance(engine.jobs()[job].instance).name;
@@ -481,6 +486,7 @@ impl Running {
             late: late.max(waited),
             probes_per_second: self.starts.len() as f64 / RATE_WINDOW.as_secs_f64(),
             seen: 0,
+            looked: self.looked.clone(),
             storage: self.collector.journal.as_ref().and_then(Journal::trouble),
             file_read_at: Some(self.collector.file.read_at),
             file_trouble: self.collector.file.trouble.clone(),

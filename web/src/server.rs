@@ -16,7 +16,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::guard::guard;
 use crate::respond::{Prefs, Problem, secure};
-use crate::{WebState, api, assets, events, metrics, pages};
+use crate::{WebState, api, assets, events, healthz, metrics, pages};
 
 /// How long open requests may go on after the shutdown began.
 const GRACE: Duration = Duration::from_secs(3);
@@ -80,7 +80,7 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/changes-since", get(events::poll))
         .route("/metrics", get(metrics::metrics))
-        .route("/healthz", get(metrics::healthz))
+        .route("/healthz", get(healthz::healthz))
         .fallback(missing)
         .method_not_allowed_fallback(not_allowed)
         // The one authorization layer, over every route and over what is none.

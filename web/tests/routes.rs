@@ -219,11 +219,30 @@ async fn metrics_name_levels_and_latency() {
         "topowatch_component_level{component=\"member-db\"} 2",
         "topowatch_component_level{component=\"store-db\"} 0",
         "topowatch_instance_level{component=\"member-db\",instance=\"member-db-1\"} 2",
+        "topowatch_component_own_level{component=\"store-db\"} 0",
+        "topowatch_component_instances{component=\"member-db\",level=\"red\"} 1",
         "topowatch_open_incidents 1",
+        "topowatch_unacknowledged_incidents 1",
+        "topowatch_root_cause_level{root_cause=\"member-db-1\",kind=\"instance\"} 2",
         "topowatch_build_info{version=\"0.1.0\"} 1",
     ] {
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
     }
+}
+
+#[tokio::test]
+async fn metrics_have_a_line_for_each_root_cause_and_none_when_all_is_well() {
+    let (app, _publisher) = app(board("two-roots"));
+    let text = get(&app, "/metrics").await.2;
+    let lines =
+        |text: &str| text.lines().filter(|line| line.starts_with("topowatch_root_cause_level{")).count();
+    assert_eq!(lines(&text), 2, "{text}");
+    assert!(text.contains("topowatch_platform_level 2\n"));
+    let (app, _publisher) = self::app(board("green"));
+    let text = get(&app, "/metrics").await.2;
+    assert_eq!(lines(&text), 0, "{text}");
+    assert!(!text.contains("topowatch_instance_fault"), "a metric without samples is not there");
+    assert!(text.contains("topowatch_platform_level 0\n"));
 }
 
 #[tokio::test]

@@ -7,20 +7,71 @@ use topology::kind::{Bad, KindSpec, OptionForm, OptionSpec, SignalSpec, show_val
 use topology::level::Kind;
 
 const BEGIN: &str = "<!-- made from the probes' tables: UPDATE_DOCS=1 cargo test -p cli docs -->\n";
+const BEGIN_METRICS: &str = "<!-- made from the table of metrics: UPDATE_DOCS=1 cargo test -p cli docs -->\n";
+const BEGIN_ACCOUNTS: &str =
+    "<!-- made from topowatch probe --grants: UPDATE_DOCS=1 cargo test -p cli docs -->\n";
 const END: &str = "<!-- end -->";
 
-#[test]
-fn docs_list_every_kind_with_its_options_and_signals() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/topology.md");
+/// Between its markers a page says what `made` says, or is made to.
+fn keep(page: &str, begin: &str, made: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
     let text = std::fs::read_to_string(&file).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("docs/topology.md has its marker");
-    let (_, after) = rest.split_once(END).expect("docs/topology.md has its end marker");
-    let made = format!("{before}{BEGIN}{}{END}{after}", tables());
+    let (before, rest) = text.split_once(begin).unwrap_or_else(|| panic!("docs/{page} has its marker"));
+    let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("docs/{page} has its end marker"));
+    let made = format!("{before}{begin}{made}{END}{after}");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&file, &made).unwrap();
         return;
     }
-    assert!(made == text, "docs/topology.md is old: UPDATE_DOCS=1 cargo test -p cli docs");
+    assert!(made == text, "docs/{page} is old: UPDATE_DOCS=1 cargo test -p cli docs");
+}
+
+#[test]
+fn docs_list_every_kind_with_its_options_and_signals() {
+    keep("topology.md", BEGIN, &tables());
+}
+
+#[test]
+fn docs_list_every_metric() {
+    let mut out = String::new();
+    let mut heading = "";
+    for metric in web::metrics::METRICS {
+        if metric.about != heading {
+            heading = metric.about;
+            let head = "| metric | type | labels | |\n| --- | --- | --- | --- |";
+            writeln!(out, "\n## {heading}\n\n{head}").unwrap();
+        }
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (kind, labels) = (metric.kind.as_str(), labels.join(", "));
+        writeln!(out, "| `{}` | {kind} | {labels} | {} |", metric.name, metric.help).unwrap();
+    }
+    out.push('\n');
+    keep("metrics.md", BEGIN_METRICS, &out);
+}
+
+#[test]
+fn docs_have_an_account_for_every_kind_that_logs_in() {
+    let mut out = String::new();
+    for spec in probes::specs() {
+        let Some(grants) = spec.grants else { continue };
+        let language = if grants.contains("rabbitmqctl") {
+            "sh"
+        } else if grants.contains("GRANT ") {
+            "sql"
+        } else {
+            "text"
+        };
+        writeln!(
+            out,
+            "\n## `{0}`\n\n```{language}\n{1}\n```\n\n```yaml\nprobe: {{ {0}: {{ user: topowatch, password: \"${{env:{2}_PASSWORD}}\" }} }}\n```",
+            spec.name,
+            grants.trim_end(),
+            spec.name.to_uppercase()
+        )
+        .unwrap();
+    }
+    out.push('\n');
+    keep("accounts.md", BEGIN_ACCOUNTS, &out);
 }
 
 fn tables() -> String {

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod access;
+mod behind_nginx;
 mod blind;
+mod book;
 mod changing;
 mod commands;
 mod docs;
 mod faults;
+mod ecosystem;
 mod kills;
 mod layers;
 mod lessons;

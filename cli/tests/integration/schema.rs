@@ -63,6 +63,8 @@ fn reading(file: &str, overlays: &[&str]) -> topology::Reading {
 fn the_examples_are_good_to_the_reader_and_to_the_schema() {
     for (file, overlays) in [
         ("topology.yaml", &[][..]),
+        ("deploy/etc/topology.yaml", &[]),
+        ("deploy/kubernetes/topology.yaml", &[]),
         ("docs/examples/topology.yaml", &[]),
         ("docs/examples/topology.yaml", &["docs/examples/test.yaml"]),
     ] {
@@ -82,10 +84,15 @@ fn the_examples_are_good_to_the_reader_and_to_the_schema() {
 
 #[test]
 fn what_the_documentation_shows_is_right() {
-    let text = std::fs::read_to_string(repository("docs/topology.md")).unwrap();
-    let blocks: Vec<&str> =
-        text.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
-    assert!(blocks.len() > 5);
+    let read = |page: &str| std::fs::read_to_string(repository(page)).unwrap();
+    let text = read("docs/topology.md");
+    let others = read("README.md") + &read("docs/zh/quick-start.md");
+    let blocks: Vec<&str> = [&text, &others]
+        .into_iter()
+        .flat_map(|text| text.split("```yaml\n").skip(1))
+        .map(|rest| rest.split_once("```").unwrap().0)
+        .collect();
+    assert!(blocks.len() > 8);
     let (whole, overlay) = (schema(false), schema(true));
     for block in blocks {
         // Most blocks show a part of a file.

@@ -44,7 +44,7 @@ impl Collector {
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub fn new(prober: Prober) -> Result<Self, ClientError> {
-        let client = reqwest::Client::builder()
+        let client = crate::http_client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .user_agent(concat!("topowatch/", env!("CARGO_PKG_VERSION")))

@@ -22,7 +22,7 @@ pub(super) struct Answer {
 
 /// A client that follows no redirect and asks no proxy: a message goes where the file says.
 pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
+    crate::http_client::builder()
         .timeout(TRY)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use topology::fault::{Fault, FaultKind, Reason};
 
 use crate::clock::now;
-use crate::look::{Look, Stop, seconds};
+use crate::look::{Look, Stop, overslept, seconds, slept};
 
 /// Lookups under way at once: each holds a thread of the blocking pool until the system's resolver gives
 /// up, however long ago its probe did.
@@ -58,8 +58,9 @@ pub(crate) async fn resolve(look: &mut Look<'_>) -> Result<Vec<SocketAddr>, Stop
             Ok(found)
         }
         Ok(Err(error)) => Err(fault(&format!("{host}: {error}")).into()),
-        Err(_late) => {
-            Err(fault(&format!("{host}: the resolver did not answer")).because(Reason::DnsTimeout).into())
+        Err(late) => {
+            let silent = fault(&format!("{host}: the resolver did not answer"));
+            Err(late.or(silent.because(Reason::DnsTimeout).into()))
         }
     }
 }
@@ -75,8 +76,12 @@ pub(crate) async fn connect(look: &mut Look<'_>) -> Result<TcpStream, Stop> {
     let until = connect_limit(look);
     let stream = match look.stage("tcp", until, connect_any(&addresses, until)).await {
         Ok(Ok(stream)) => stream,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+            let late = now().saturating_duration_since(until);
+            return Err(if overslept(late) { slept(late) } else { io_stop(&error, "tcp") });
+        }
         Ok(Err(error)) => return Err(io_stop(&error, "tcp")),
-        Err(_late) => return Err(connect_timeout(look)),
+        Err(late) => return Err(late.or(connect_timeout(look))),
     };
     look.put_some("net.connect_seconds", look.stage_seconds("tcp"));
     Ok(stream)

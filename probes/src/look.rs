@@ -32,19 +32,63 @@ impl From<Fault> for Stop {
     }
 }
 
+/// Woken so much after its deadline, the monitor itself had no time: an answer may have lain there unread. Our choice;
+/// an idle machine wakes within 2 ms, one at ten times its load within some 100.
+const OVERSLEPT: Duration = Duration::from_millis(100);
+/// Who got less time than this to answer was not asked seriously: what took the rest of the time is the fault.
+const FAIR: Duration = Duration::from_millis(100);
+
 /// A stage that did not end in time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Late {
     stage: &'static str,
     after: Duration,
+    /// How long it would have had.
+    given: Duration,
+    /// How long after that the monitor looked at its clock.
+    overslept: Duration,
+    /// The stage before it that took longest.
+    longest: Option<Stage>,
 }
 
 impl Late {
     /// Connected, and then nothing.
     pub(crate) fn hung(self) -> Stop {
-        let words = format!("connected, no answer in {}", seconds(self.after));
+        self.hung_without("no answer")
+    }
+
+    /// The same, in words for what did not come.
+    pub(crate) fn hung_without(self, what: &str) -> Stop {
+        if overslept(self.overslept) {
+            return slept(self.overslept);
+        }
+        if let Some(longest) = self.longest.filter(|stage| self.given < FAIR && stage.took > 2 * self.given) {
+            let kind = match longest.name {
+                "resolve" => FaultKind::Unresolvable,
+                "tcp" => FaultKind::ConnectTimeout,
+                _ => FaultKind::Hung,
+            };
+            let words = format!("it took {}, and left no time for more", seconds(longest.took));
+            return Fault::new(kind, longest.name, &words).into();
+        }
+        let words = format!("connected, {what} in {}", seconds(self.after));
         Fault::new(FaultKind::Hung, self.stage, &words).into()
     }
+
+    /// Another fault than a hang; none, where the monitor itself had no time.
+    pub(crate) fn or(self, fault: Stop) -> Stop {
+        if overslept(self.overslept) { slept(self.overslept) } else { fault }
+    }
+}
+
+/// The monitor was kept from looking: nothing is said of the target.
+pub(crate) fn slept(late: Duration) -> Stop {
+    Stop::Local(format!("this monitor woke {} after its deadline: it gets too little time", seconds(late)))
+}
+
+/// True for a look that is judged so long after its deadline that it is no one's fault but the monitor's.
+pub(crate) fn overslept(late: Duration) -> bool {
+    late > OVERSLEPT
 }
 
 /// A duration as people write it.
@@ -122,11 +166,19 @@ impl<'a> Look<'a> {
         until: Instant,
         work: F,
     ) -> Result<F::Output, Late> {
-        let began = now();
-        let done = tokio::time::timeout_at(until.min(self.deadline).into(), work).await;
-        let took = now() - began;
+        let (began, until) = (now(), until.min(self.deadline));
+        let done = tokio::time::timeout_at(until.into(), work).await;
+        let ended = now();
+        let took = ended - began;
+        let longest = self.stages.iter().max_by_key(|stage| stage.took).copied();
         self.record(name, took);
-        done.map_err(|_| Late { stage: name, after: took })
+        done.map_err(|_| Late {
+            stage: name,
+            after: took,
+            given: until.saturating_duration_since(began),
+            overslept: ended.saturating_duration_since(until),
+            longest,
+        })
     }
 
     /// Says goodbye, for as long as [`CLOSE`] allows; how it ends is of no interest.
@@ -227,5 +279,53 @@ impl<'a> Look<'a> {
             None | Some("any") => {}
             Some(expected) => self.put(signal, crate::spec::truth(expected == role)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn late(given_ms: u64, overslept_ms: u64, longest: Option<(&'static str, u64)>) -> Late {
+        let time = Duration::from_millis;
+        Late {
+            stage: "ask",
+            after: time(given_ms),
+            given: time(given_ms),
+            overslept: time(overslept_ms),
+            longest: longest.map(|(name, took)| Stage { name, took: time(took) }),
+        }
+    }
+
+    fn fault(stop: Stop) -> (FaultKind, &'static str, String) {
+        match stop {
+            Stop::Fault(fault) => (fault.kind, fault.stage, fault.words),
+            Stop::Local(why) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn who_had_its_time_and_did_not_answer_hangs() {
+        let (kind, stage, words) = fault(late(1400, 3, Some(("tcp", 90))).hung());
+        assert_eq!((kind, stage, words.as_str()), (FaultKind::Hung, "ask", "connected, no answer in 1.4 s"));
+    }
+
+    #[test]
+    fn a_monitor_that_woke_late_says_nothing_of_the_target() {
+        for stop in [late(1400, 101, None).hung(), late(1400, 101, None).or(late(9, 0, None).hung())] {
+            assert!(matches!(stop, Stop::Local(why) if why.contains("gets too little time")));
+        }
+    }
+
+    #[test]
+    fn who_was_left_no_time_is_not_the_one_to_blame() {
+        let of = |name| fault(late(10, 0, Some((name, 1490))).hung());
+        assert_eq!(
+            of("tcp"),
+            (FaultKind::ConnectTimeout, "tcp", "it took 1.5 s, and left no time for more".to_owned())
+        );
+        assert_eq!((of("resolve").0, of("handshake").0), (FaultKind::Unresolvable, FaultKind::Hung));
+        // A short timeout is fair all the same.
+        assert_eq!(fault(late(80, 0, Some(("tcp", 20))).hung()).1, "ask");
     }
 }

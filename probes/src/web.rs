@@ -216,7 +216,7 @@ impl Exchange {
         let mut response = match sent {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(exchange_stop(&error, "ask")),
-            Err(_late) => return Err(hung("ask", first_byte, "no answer")),
+            Err(late) => return Err(late.hung()),
         };
         let encoding = response.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
         if encoding.is_some_and(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity"))
@@ -224,7 +224,6 @@ impl Exchange {
             let words = "a content encoding that was not asked for";
             return Err(Fault::new(FaultKind::Protocol, "ask", words).into());
         }
-        let reading = now();
         let read = read(&mut response, request.max_body, part);
         match look.stage("body", until, self.wire.drive(read)).await {
             Ok(Ok(true)) => {}
@@ -235,7 +234,7 @@ impl Exchange {
                     .into());
             }
             Ok(Err(error)) => return Err(exchange_stop(&error, "body")),
-            Err(_late) => return Err(hung("body", now() - reading, "the body did not end")),
+            Err(late) => return Err(late.hung_without("the body did not end")),
         }
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
         Ok(Page { status, headers, body: Vec::new(), first_byte, latency: now() - began })

@@ -120,13 +120,17 @@ async fn one(stage: &Stage, messages: &Messages, entry: &Entry, args: &Args) -> 
     let case = args.out.join("cases").join(format!("{}.json.gz", entry.name()));
     // What the monitor says of itself is no case of the platform's.
     let recorded = !entry.truth.is_empty() && stage.record(&seen, &case, entry, began.elapsed()).await?;
+    let mut all_undone = true;
     for fault in faults {
-        fault.undo().await?;
+        if let Err(error) = fault.undo().await {
+            println!("        {}: {error:#}", entry.name());
+            all_undone = false;
+        }
     }
     let undone = Instant::now();
-    let green = stage.await_green(RECOVERY).await;
-    let recovered = green.is_ok().then(|| undone.elapsed());
-    if green.is_err() {
+    let green = all_undone && stage.await_green(RECOVERY).await.is_ok();
+    let recovered = green.then(|| undone.elapsed());
+    if !green {
         stage.repair().await?;
     }
     messages.await_ends(told_before, Duration::from_secs(20)).await;

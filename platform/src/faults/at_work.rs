@@ -1,18 +1,20 @@
 //! Faults that go on doing something for as long as they last.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
-use crate::load::{self, LoadOptions, Mix, Step};
+use crate::load::{self, LoadOptions, Mix, Step, scramble};
 use crate::output::warn;
 use crate::process::Process;
 
-/// The share of time that a slowed server gets. A service's budget for one question is 250 ms: some fail.
-const SLOW_STOPPED: Duration = Duration::from_millis(300);
-const SLOW_RUNNING: Duration = Duration::from_millis(25);
+/// A slowed server stands for so long, in milliseconds, and then runs for so long. A service's budget for one question
+/// is 250 ms: some fail.
+const SLOW_STOPPED: RangeInclusive<u64> = 200..=400;
+const SLOW_RUNNING: RangeInclusive<u64> = 10..=40;
 /// How long a herd waits, how many of it come a second, and how long at most.
 const HERD_WAITS: Duration = Duration::from_secs(8);
 const HERD: u32 = 400;
@@ -34,9 +36,16 @@ pub(super) async fn herd(dir: PathBuf, processes: Vec<Process>, stop: Cancellati
     }
 }
 
+/// Never in step with whoever asks it once in so many seconds: each time differs from the one before.
 pub(super) async fn slow_down(processes: Vec<Process>, stop: CancellationToken) {
+    let mut turns = 0..;
+    let mut drawn = |from: &RangeInclusive<u64>| {
+        let span = from.end() - from.start() + 1;
+        Duration::from_millis(from.start() + scramble(turns.next().unwrap_or_default()) % span)
+    };
     loop {
-        for (signal, time) in [(Signal::SIGSTOP, SLOW_STOPPED), (Signal::SIGCONT, SLOW_RUNNING)] {
+        for (signal, times) in [(Signal::SIGSTOP, SLOW_STOPPED), (Signal::SIGCONT, SLOW_RUNNING)] {
+            let time = drawn(&times);
             for process in &processes {
                 process.signal(signal);
             }

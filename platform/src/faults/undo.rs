@@ -59,7 +59,10 @@ impl Undo {
                 }
                 Ok(())
             }
-            Self::Sql { instance, statements } => servers::sql(dir, instance, statements).await,
+            // A replica that has much to replay cancels what it is asked meanwhile.
+            Self::Sql { instance, statements } => {
+                again(async || servers::sql(dir, instance, statements).await).await
+            }
             Self::Redis { instance, password, commands } => {
                 servers::redis(dir, instance, password.as_deref(), commands).await
             }

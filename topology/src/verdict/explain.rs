@@ -140,8 +140,9 @@ pub(super) fn explains(scene: &Scene<'_>, cause: &Cause, reach: &Reach, symptom:
         reached && c != symptom.component
     };
     match symptom.nature {
-        Nature::Own | Nature::Itself => false,
-        Nature::Replica => loses_its_primary(scene, cause, symptom),
+        Nature::Own => waits_for_its_replica(scene, cause, symptom),
+        Nature::Itself => false,
+        Nature::Replica => is_other_side(scene, cause, symptom),
         Nature::Drain => view.drained_by.iter().chain(&view.filled_by).any(|c| in_trouble(*c)),
         Nature::Inheritable => {
             let carries = |c: ComponentId| in_trouble(c) && passes(scene, cause, c, symptom);
@@ -187,17 +188,29 @@ fn diverts(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
     })
 }
 
-/// True when the cause is the primary that a replica follows: one of its component and, where there are
-/// shards, of its shard.
-fn loses_its_primary(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
+/// True when the cause is the other side of the symptom's replication: the primary that a replica follows, or a replica
+/// whose word a primary waits for; one of its component and, where there are shards, of its shard.
+fn is_other_side(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
     let model = scene.situation.model;
     let shard = |id| model.instance(id).labels.get("shard");
+    let is_replica = |id| scene.situation.facts(id).role == Some("replica");
     cause.instances.iter().any(|id| {
         *id != symptom.id
             && model.instance(*id).component == symptom.component
             && shard(*id) == shard(symptom.id)
-            && scene.situation.facts(*id).role != Some("replica")
+            && is_replica(*id) == (scene.situation.facts(symptom.id).role == Some("primary"))
     })
+}
+
+/// True when sessions of a primary stand behind commits that a dead or hung replica does not confirm: what waits for
+/// their locks is no trouble of the primary's own.
+fn waits_for_its_replica(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
+    let facts = scene.situation.facts(symptom.id);
+    let waits = facts.signal.is_some_and(|signal| signal.contains("lock_wait"));
+    waits
+        && facts.role == Some("primary")
+        && cause.instances.iter().any(|id| scene.situation.facts(*id).fault.is_some())
+        && is_other_side(scene, cause, symptom)
 }
 
 /// True when what happens at `dependency` is enough to do this to the symptom, and is not a mere backlog.

@@ -17,7 +17,8 @@ pub(super) enum Nature {
     Own,
     /// The answer called everything it needs fine, and was bad.
     Itself,
-    /// A replica that no longer hears of its primary: from that, before it is its own.
+    /// A replica that no longer hears of its primary, or a primary that waits for its replica: from that one, before
+    /// it is its own.
     Replica,
     /// From what it needs: bad answers, hanging, slowness.
     Inheritable,
@@ -352,7 +353,7 @@ impl<'a> Scene<'a> {
 }
 
 /// Parts of the names of signals that a replica has about its primary.
-const REPLICATION: [&str; 5] = ["wal_receiver", "replica", "replication", "master_link", "lag"];
+const REPLICATION: [&str; 6] = ["wal_receiver", "replica", "replication", "master_link", "lag", "syncrep"];
 
 /// One that hangs while the others of its kind answer, if badly: that is not what they have.
 fn single_out(situation: &Situation<'_>, views: &[View], symptoms: &mut [Symptom]) {

@@ -30,6 +30,7 @@ struct Scene {
     model: Model,
     bad: Vec<Bad>,
     says: Vec<(String, String, bool)>,
+    roles: Vec<(&'static str, &'static str)>,
     seen: f64,
 }
 
@@ -42,7 +43,7 @@ impl Scene {
     }
 
     fn of(lines: &str) -> Self {
-        Self { model: model(lines), bad: Vec::new(), says: Vec::new(), seen: 110.0 }
+        Self { model: model(lines), bad: Vec::new(), says: Vec::new(), roles: Vec::new(), seen: 110.0 }
     }
 
     fn fault(mut self, name: &str, kind: FaultKind) -> Self {
@@ -90,6 +91,15 @@ impl Scene {
         Looks::last((!words.is_empty()).then(|| words.iter().any(|ok| !ok)))
     }
 
+    fn has_role(mut self, name: &'static str, role: &'static str) -> Self {
+        self.roles.push((name, role));
+        self
+    }
+
+    fn role(&self, name: &str) -> Option<&'static str> {
+        self.roles.iter().find(|known| known.0 == name).map(|known| known.1)
+    }
+
     fn verdict(&self) -> Verdict {
         let graph = Graph::new(&self.model);
         let exercises = |component| self.model.component(component).exercises_dependencies();
@@ -108,9 +118,11 @@ impl Scene {
                     exercises: exercises(i.component),
                     interval: 5.0,
                     looks: self.looks(&i.name),
+                    role: self.role(&i.name),
                     ..InstanceFacts::UNSEEN
                 },
                 None => InstanceFacts {
+                    role: self.role(&i.name),
                     health: Health::Green,
                     last_good: Some(self.seen),
                     exercises: exercises(i.component),
@@ -330,4 +342,27 @@ fn a_share_of_failed_requests_comes_from_a_lost_shard_through_servers_that_are_w
     // And with nobody else in trouble the share is the gateway's own.
     let alone = Scene::new().unwell("gateway-1", counted, Health::Impaired);
     assert_eq!(alone.roots(), ["gateway-1"]);
+}
+
+#[test]
+fn a_primary_that_waits_for_a_dead_replica_is_not_to_blame_and_the_other_way_round() {
+    let pair = || Scene::new().has_role("order-db-1", "primary").has_role("order-db-2", "replica");
+    let dead_replica = || pair().fault("order-db-2", FaultKind::Refused);
+    for waiting in ["postgres.syncrep_wait_seconds", "postgres.lock_waiters"] {
+        let scene = dead_replica().unwell("order-db-1", waiting, Health::Impaired);
+        assert_eq!(scene.roots(), ["order-db-2"], "{waiting}");
+    }
+    // Locks held by somebody else are the primary's own, and so is a full table of connections.
+    let locked = pair().unwell("order-db-1", "postgres.lock_waiters", Health::Impaired);
+    assert_eq!(locked.roots(), ["order-db-1"]);
+    let full = dead_replica().unwell("order-db-1", "postgres.connections_used_ratio", Health::AtRisk);
+    let mut roots = full.roots();
+    roots.sort();
+    assert_eq!(roots, ["order-db-1", "order-db-2"]);
+    let behind = pair().fault("order-db-1", FaultKind::Hung).unwell(
+        "order-db-2",
+        "postgres.wal_receiver_age_seconds",
+        Health::AtRisk,
+    );
+    assert_eq!(behind.roots(), ["order-db-1"]);
 }

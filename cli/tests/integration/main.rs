@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod access;
+mod assistants;
 mod blind;
 mod changing;
 mod commands;
 mod docs;
+mod first;
 mod kills;
 mod layers;
 mod lessons;

@@ -77,7 +77,7 @@ async fn answer(client: &Client, message: &Value) -> Option<Value> {
             let version = VERSIONS.iter().find(|version| **version == asked).unwrap_or(&VERSIONS[0]);
             success(
                 &id,
-                json!({
+                &json!({
                     "protocolVersion": version,
                     "capabilities": { "tools": { "listChanged": false } },
                     "serverInfo": { "name": "topowatch", "title": "topowatch", "version": env!("CARGO_PKG_VERSION") },
@@ -85,14 +85,14 @@ async fn answer(client: &Client, message: &Value) -> Option<Value> {
                 }),
             )
         }
-        "ping" => success(&id, json!({})),
-        "tools/list" => success(&id, json!({ "tools": tools::list() })),
+        "ping" => success(&id, &json!({})),
+        "tools/list" => success(&id, &json!({ "tools": tools::list() })),
         "tools/call" => match tools::call(client, parameters).await {
             Ok(answer) => {
                 let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
                 success(
                     &id,
-                    json!({
+                    &json!({
                         "content": [{ "type": "text", "text": text }],
                         "structuredContent": answer,
                         "isError": false,
@@ -102,14 +102,14 @@ async fn answer(client: &Client, message: &Value) -> Option<Value> {
             Err(tools::Refusal::Unknown(what)) => failure(&id, -32602, &what),
             // The tool itself failed: the assistant shall read why, and may try otherwise.
             Err(tools::Refusal::Failed(why)) => {
-                success(&id, json!({ "content": [{ "type": "text", "text": why }], "isError": true }))
+                success(&id, &json!({ "content": [{ "type": "text", "text": why }], "isError": true }))
             }
         },
         _ => failure(&id, -32601, &format!("there is no method `{method}`")),
     })
 }
 
-fn success(id: &Value, result: Value) -> Value {
+fn success(id: &Value, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 

@@ -87,19 +87,19 @@ async fn live(
             _ = terminate.recv() => return Ok(()),
             _ = hang_up.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = ticks.tick() => match client.get_if_changed("/api/v1/board", tag.as_deref(), PATIENCE).await {
-                Ok(changed) => {
+            _ = ticks.tick() => {
+                if let Ok(changed) = client.get_if_changed("/api/v1/board", tag.as_deref(), PATIENCE).await {
                     answered = collector::clock::now();
                     state.trouble = None;
                     if let Some((new, board)) = changed {
                         (tag, state.board) = (new, board);
                     }
-                }
-                Err(_) => {
+                } else {
                     let silent = collector::clock::between(answered, collector::clock::now());
-                    state.trouble = Some(format!("no answer for {}: this is old", output::duration(silent.as_secs_f64())));
+                    let silent = output::duration(silent.as_secs_f64());
+                    state.trouble = Some(format!("no answer for {silent}: this is old"));
                 }
-            },
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{Server, duration};
 /// What can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Compose files: services, ports, health checks, depends_on, addresses in their environment
+    /// Compose files: services, ports, health checks, dependencies, addresses in their environment
     Compose,
     /// Manifests, or what `kubectl get … -o json` prints
     #[value(alias = "k8s")]

@@ -29,6 +29,10 @@ pub(crate) fn assemble(seen: &Seen) -> Draft {
         for (host, service) in members {
             let one = &seen.hosts[*host].services[*service];
             let Some(address) = address(seen, *host, one) else { continue };
+            if address.ip().is_loopback() && seen.hosts.len() > 1 {
+                let why = "it listens on loopback only: a monitor on another host cannot ask it";
+                draft.note(None, format!("{name} on {}", seen.hosts[*host].name), why);
+            }
             let mut instance = Instance { address: address.to_string(), ..Instance::default() };
             instance.labels.insert("host".to_owned(), seen.hosts[*host].name.clone());
             component.instances.push(instance);

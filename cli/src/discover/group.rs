@@ -170,6 +170,10 @@ fn owners(seen: &Observed) -> BTreeMap<u32, u32> {
     owner
 }
 
+fn is_jar(word: &str) -> bool {
+    std::path::Path::new(word).extension().is_some_and(|end| end.eq_ignore_ascii_case("jar"))
+}
+
 fn is_monitor(process: &Process) -> bool {
     program(process) == MONITOR || process.comm == MONITOR
 }
@@ -177,7 +181,9 @@ fn is_monitor(process: &Process) -> bool {
 /// The program's file name.
 fn program(process: &Process) -> String {
     let file = process.exe.rsplit('/').next().unwrap_or_default();
-    if file.is_empty() { process.comm.clone() } else { file.to_owned() }
+    // One file under several names (redis-server is redis-check-rdb in Debian): the name it was called by counts.
+    let called = known::by_word(file).is_none() && known::by_word(&process.comm).is_some();
+    if file.is_empty() || called { process.comm.clone() } else { file.to_owned() }
 }
 
 /// A server that is known by its program, or by the words of its command line.
@@ -222,7 +228,7 @@ fn name_of(process: &Process) -> String {
     if INTERPRETERS.contains(&bare) {
         let mut module = false;
         for word in arguments {
-            if module || word.ends_with(".jar") || !word.starts_with('-') && !word.contains('=') {
+            if module || is_jar(word) || !word.starts_with('-') && !word.contains('=') {
                 let last = word.trim_end_matches('/').rsplit('/').next().unwrap_or(word);
                 let stem =
                     last.rsplit_once('.').filter(|(_, end)| end.len() <= 4).map_or(last, |(stem, _)| stem);

@@ -169,10 +169,11 @@ impl Watch {
     }
 }
 
+/// The address that stands for all of a host: of the family of `like`, or of the other one.
 fn unspecified(like: SocketAddr, other: bool) -> std::net::IpAddr {
-    if like.is_ipv4() != other {
-        std::net::Ipv4Addr::UNSPECIFIED.into()
-    } else {
+    if like.is_ipv4() == other {
         std::net::Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        std::net::Ipv4Addr::UNSPECIFIED.into()
     }
 }

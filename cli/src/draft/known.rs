@@ -132,7 +132,7 @@ pub(crate) fn probe_for_port(port: u16) -> Probe {
 }
 
 impl Known {
-    /// Whether it may serve stub_status.
+    /// Whether it may serve `stub_status`.
     pub(crate) fn is_nginx(&self) -> bool {
         self.words.contains(&"nginx")
     }

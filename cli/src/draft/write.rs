@@ -110,16 +110,16 @@ fn instances(out: &mut String, instances: &[Instance]) {
         }
         let mut entry = String::from("- { ");
         if let Some(name) = &one.name {
-            entry.push_str(&format!("name: {}, ", scalar(name)));
+            entry.extend(["name: ", &scalar(name), ", "]);
         }
-        entry.push_str(&format!("address: {}", quoted(&one.address)));
+        entry.extend(["address: ", &quoted(&one.address)]);
         if !one.labels.is_empty() {
             let labels: Vec<String> = one
                 .labels
                 .iter()
                 .map(|(key, value)| format!("{}: {}", scalar(key), text_scalar(value)))
                 .collect();
-            entry.push_str(&format!(", labels: {{ {} }}", labels.join(", ")));
+            entry.extend([", labels: { ", &labels.join(", "), " }"]);
         }
         push(out, 3, &format!("{entry} }}"));
     }

@@ -12,7 +12,8 @@ use crate::discover::seen::{Seen, Service};
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Drift {
     /// Whether there is any.
-    pub(crate) drift: bool,
+    #[serde(rename = "drift")]
+    pub(crate) found: bool,
     pub(crate) dependencies: Dependencies,
     pub(crate) instances: Instances,
     /// Services that have nothing to do with what is in the file.
@@ -72,7 +73,7 @@ pub(crate) fn compare(model: &Model, seen: &Seen, resolve: &dyn Fn(&str) -> Vec<
     let found = matching.edges();
     dependencies(model, &matching, &found, &mut drift);
     instances(model, &matching, &found, &mut drift);
-    drift.drift = !(drift.dependencies.lacking.is_empty()
+    drift.found = !(drift.dependencies.lacking.is_empty()
         && drift.dependencies.not_seen.is_empty()
         && drift.instances.lacking.is_empty()
         && drift.instances.not_seen.is_empty());

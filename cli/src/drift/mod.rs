@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &DriftArgs) -> Result<Exit> {
     } else {
         tell(&drift);
     }
-    Ok(if drift.drift { Exit::Failed } else { Exit::Good })
+    Ok(if drift.found { Exit::Failed } else { Exit::Good })
 }
 
 /// The addresses of a name; none when it has none here.

@@ -14,7 +14,7 @@ use super::{Files, Wanted, wrong};
 use crate::draft::{Component, Draft, Probe, Setting, Strength, known, slug};
 
 /// Reads compose files, later ones over earlier ones, as compose itself does.
-pub(super) fn read(files: &Files, wanted: &Wanted, draft: &mut Draft) -> Result<(), Box<Diagnostic>> {
+pub(super) fn read(files: &Files, wanted: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
     let mut whole: Option<Node> = None;
     for document in files.documents() {
         match &mut whole {
@@ -74,9 +74,9 @@ impl Reader<'_> {
             .or_else(|| {
                 server
                     .map(|server| server.port)
-                    .filter(|port| self.exposes(node).is_empty() || self.exposes(node).contains(port))
+                    .filter(|port| exposes(node).is_empty() || exposes(node).contains(port))
             })
-            .or_else(|| self.exposes(node).first().copied());
+            .or_else(|| exposes(node).first().copied());
         let Some(container_port) = container_port else {
             let why = "left out: nothing is said to listen in it (`ports`, `expose`, a health check); the probe kind `heartbeat` \
                        lets such a worker report by itself";
@@ -89,7 +89,7 @@ impl Reader<'_> {
             account.has_password |= has_requirepass(node);
             account
         };
-        let (probe, comments) = self.probe(name, server, &check, container_port, &account);
+        let (probe, comments) = probe_of(name, server, &check, container_port, &account);
         let Some(address) = self.address(name, node, container_port, draft) else {
             let why = "left out: it publishes no port, so it is reached in its own network only (import without `--host`)";
             draft.note(at_place, name, why);
@@ -125,47 +125,6 @@ impl Reader<'_> {
         });
         let command = node.get("command").map(|command| format!("{:?}", command.value)).unwrap_or_default();
         awaited || (text_at(node, "restart").as_deref() == Some("no") && command.contains("migrat"))
-    }
-
-    /// Ports inside the container that are named.
-    fn exposes(&self, node: &Node) -> Vec<u16> {
-        let mut ports: Vec<u16> =
-            items(node.get("ports")).iter().filter_map(|one| Some(published(one)?.1)).collect();
-        ports.extend(items(node.get("expose")).iter().filter_map(|one| {
-            interpolate(&text(one)?).split('/').next()?.split('-').next()?.parse::<u16>().ok()
-        }));
-        ports
-    }
-
-    fn probe(
-        &self,
-        name: &str,
-        server: Option<&'static known::Known>,
-        check: &Check,
-        container_port: u16,
-        account: &references::Account,
-    ) -> (Probe, Vec<String>) {
-        let mut comments = Vec::new();
-        let probe = if let Some(path) = &check.path {
-            let probe = Probe::of("http").with("path", Setting::Text(path.clone()));
-            if check.tls { probe.with("tls", Setting::Truth(true)) } else { probe }
-        } else if let Some(server) = server.or_else(|| check.kind.and_then(known::by_word)) {
-            if server.is_nginx() {
-                comments.push("With stub_status turned on, `nginx: { path: /stub_status }` beside http sees its connections.".to_owned());
-            }
-            references::probe_with_account(server, name, account)
-        } else {
-            comments.push(format!("Guessed by its port, {container_port}."));
-            known::probe_for_port(container_port)
-        };
-        if matches!(probe.kind, "postgres" | "mysql" | "amqp") {
-            comments
-                .push(format!("Better with an account of its own: topowatch probe --grants {}", probe.kind));
-        }
-        if let Some(words) = &check.words {
-            comments.push(words.clone());
-        }
-        (probe, comments)
     }
 
     /// Where it is asked: under its own name, or at the host that it is published on.
@@ -269,6 +228,46 @@ impl Reader<'_> {
         };
         entries(Some(self.services)).iter().find(|one| service(one)).map(|(key, _)| key.name.as_str())
     }
+}
+
+/// Ports inside the container that are named.
+fn exposes(node: &Node) -> Vec<u16> {
+    let mut ports: Vec<u16> =
+        items(node.get("ports")).iter().filter_map(|one| Some(published(one)?.1)).collect();
+    ports.extend(items(node.get("expose")).iter().filter_map(|one| {
+        interpolate(&text(one)?).split('/').next()?.split('-').next()?.parse::<u16>().ok()
+    }));
+    ports
+}
+
+/// How a service is asked, and what is said of it.
+fn probe_of(
+    name: &str,
+    server: Option<&'static known::Known>,
+    check: &Check,
+    container_port: u16,
+    account: &references::Account,
+) -> (Probe, Vec<String>) {
+    let mut comments = Vec::new();
+    let probe = if let Some(path) = &check.path {
+        let probe = Probe::of("http").with("path", Setting::Text(path.clone()));
+        if check.tls { probe.with("tls", Setting::Truth(true)) } else { probe }
+    } else if let Some(server) = server.or_else(|| check.kind.and_then(known::by_word)) {
+        if server.is_nginx() {
+            comments.push("With stub_status turned on, `nginx: { path: /stub_status }` beside http sees its connections.".to_owned());
+        }
+        references::probe_with_account(server, name, account)
+    } else {
+        comments.push(format!("Guessed by its port, {container_port}."));
+        known::probe_for_port(container_port)
+    };
+    if matches!(probe.kind, "postgres" | "mysql" | "amqp") {
+        comments.push(format!("Better with an account of its own: topowatch probe --grants {}", probe.kind));
+    }
+    if let Some(words) = &check.words {
+        comments.push(words.clone());
+    }
+    (probe, comments)
 }
 
 /// The variables of a service, as a map or as a list of `KEY=value`.

@@ -13,7 +13,7 @@ use super::{Files, Wanted, wrong};
 use crate::draft::{Component, Draft, Probe, Setting, secret, slug};
 
 /// Reads the configuration, several files joined.
-pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Box<Diagnostic>> {
+pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
     let mut known = false;
     for document in files.documents() {
         let (endpoints, others) = (document.get("endpoints"), document.get("external-endpoints"));
@@ -83,11 +83,9 @@ fn endpoint(node: &Node, files: &Files, draft: &mut Draft) {
             return;
         }
     };
-    if probe.kind == "http" {
-        if let Some(limit) = conditions.slow_ms {
-            let red = vec![("red".to_owned(), Setting::Text(format!("{limit}ms")))];
-            probe = probe.with("slow", Setting::Map(red));
-        }
+    if let (Some(limit), "http") = (conditions.slow_ms, probe.kind) {
+        let red = vec![("red".to_owned(), Setting::Text(format!("{limit}ms")))];
+        probe = probe.with("slow", Setting::Map(red));
     }
     if let Some(hours) = conditions.expires_hours
         && matches!(probe.kind, "http" | "tls" | "websocket")

@@ -12,7 +12,7 @@ use super::{Files, Wanted, wrong};
 use crate::draft::{Component, Draft, Instance, Probe, Setting, Strength, known, slug};
 
 /// Reads manifests, several documents and lists of them included.
-pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Box<Diagnostic>> {
+pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
     let objects = Objects::of(files, draft);
     if let (true, Some(first)) = (objects.are_none(), files.documents().next()) {
         return Err(wrong(
@@ -231,8 +231,8 @@ impl Reader<'_> {
             })
         };
         let way = |inside: u16| {
-            service.ports.iter().find(|(outside, target, name)| {
-                service.leads_to(*outside, target.as_deref(), name.as_deref(), inside, container)
+            service.ports.iter().find(|(outside, target, _)| {
+                objects::leads_to(*outside, target.as_deref(), inside, container)
             })
         };
         let page = ready.and_then(|ready| ready.get("httpGet"));
@@ -267,7 +267,7 @@ impl Reader<'_> {
                 ));
             }
             let mut account = account;
-            account.has_password |= self.objects.has_secret_password(container);
+            account.has_password |= objects::has_secret_password(container);
             let probe = references::probe_with_account(server, &workload.name, &account);
             return Some(Asked { port: *outside, target_port, probe, comments, tier: server.tier });
         }

@@ -144,7 +144,7 @@ pub(crate) fn draft(
             Format::Otel => otel::read(&files, wanted, &mut draft),
         };
         if let Err(diagnostic) = read {
-            diagnostics.push(*diagnostic);
+            diagnostics.push(diagnostic);
         }
     }
     if !diagnostics.is_empty() {
@@ -168,13 +168,8 @@ pub(crate) fn draft(
 }
 
 /// A file that is none of the kind: what it lacks, at a place.
-pub(crate) fn wrong(place: Place, message: impl Into<String>, help: impl Into<String>) -> Box<Diagnostic> {
-    Box::new(Diagnostic {
-        place,
-        severity: Severity::Error,
-        message: message.into(),
-        help: Some(help.into()),
-    })
+pub(crate) fn wrong(place: Place, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+    Diagnostic { place, severity: Severity::Error, message: message.into(), help: Some(help.into()) }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const PASSES: [(&str, Option<&str>); 6] = [
 ];
 
 /// Reads the files as one configuration.
-pub(super) fn read(files: &Files, wanted: &Wanted, draft: &mut Draft) -> Result<(), Box<Diagnostic>> {
+pub(super) fn read(files: &Files, wanted: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
     let mut all = Vec::new();
     for (i, file) in files.0.iter().enumerate() {
         all.extend(parse(&file.text, FileId(u16::try_from(i).unwrap_or(u16::MAX)))?);
@@ -83,7 +83,7 @@ impl Reader<'_> {
                 "upstream" => self.upstream(one, first, stream),
                 "server" if !one.block.is_empty() => {
                     let mut server = Server { stream, ..Server::default() };
-                    self.server(&one.block, "/", &mut server);
+                    read_server(&one.block, "/", &mut server);
                     self.servers.push(server);
                 }
                 "include" if !first.ends_with("mime.types") && !first.contains("_params") => {
@@ -129,41 +129,6 @@ impl Reader<'_> {
         self.upstreams.insert(name.to_owned(), upstream);
     }
 
-    fn server(&mut self, block: &[Directive], path: &str, server: &mut Server) {
-        for one in block {
-            let first = one.arguments.first().map(String::as_str).unwrap_or_default();
-            match one.name.as_str() {
-                "listen" => {
-                    let tls = one.arguments.iter().any(|argument| argument == "ssl" || argument == "quic");
-                    match first.rsplit(':').next().and_then(|port| port.parse().ok()) {
-                        Some(port) => server.listen.push((port, tls)),
-                        None if !first.starts_with("unix:") => server.listen.push((80, tls)),
-                        None => {}
-                    }
-                }
-                "server_name" => server.names.extend(
-                    one.arguments
-                        .iter()
-                        .filter(|name| {
-                            !name.contains(['*', '~', '$']) && name.as_str() != "_" && !name.is_empty()
-                        })
-                        .cloned(),
-                ),
-                "stub_status" => server.status = Some(path.to_owned()),
-                "location" => {
-                    let path = one.arguments.last().map(String::as_str).unwrap_or_default();
-                    self.server(&one.block, path, server);
-                }
-                "if" | "limit_except" => self.server(&one.block, path, server),
-                name => {
-                    if let Some((_, kind)) = PASSES.iter().find(|(pass, _)| *pass == name) {
-                        server.passes.push((one.place, first.to_owned(), *kind));
-                    }
-                }
-            }
-        }
-    }
-
     /// One component for nginx itself, one for each upstream or address that it passes to.
     fn gateway(&mut self, wanted: &Wanted) {
         let host = wanted.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
@@ -172,10 +137,10 @@ impl Reader<'_> {
             servers.into_iter().partition(|server| !server.stream);
         let mut targets: Vec<Component> = Vec::new();
         for (name, upstream) in std::mem::take(&mut self.upstreams) {
-            targets.extend(self.target(&name, upstream));
+            targets.extend(self.target(&name, &upstream));
         }
         for (name, servers) in [("nginx", &mut http), ("nginx-stream", &mut streams)] {
-            let Some(mut component) = self.front(name, &host, servers) else { continue };
+            let Some(mut component) = front(name, &host, servers) else { continue };
             for (place, target, kind) in servers.iter().flat_map(|server| &server.passes) {
                 let file = self.files.short(*place);
                 if let Some(on) = self.passed_to(*place, target, *kind, name == "nginx-stream", &mut targets)
@@ -191,74 +156,7 @@ impl Reader<'_> {
         }
     }
 
-    fn front(&mut self, name: &str, host: &str, servers: &[Server]) -> Option<Component> {
-        let mut listens: Vec<(u16, bool, &Server)> = Vec::new();
-        for server in servers {
-            let own = if server.listen.is_empty() { vec![(80, false)] } else { server.listen.clone() };
-            for (port, tls) in own {
-                if !listens.iter().any(|(known, ..)| *known == port) {
-                    listens.push((port, tls, server));
-                }
-            }
-        }
-        let usual = listens.iter().position(|(_, tls, server)| *tls && !server.names.is_empty());
-        let usual = usual
-            .or_else(|| listens.iter().position(|(_, _, server)| !server.passes.is_empty()))
-            .unwrap_or(0);
-        let (port, tls, server) = listens.get(usual)?;
-        let http = if name == "nginx-stream" {
-            Probe::of("tcp")
-        } else {
-            let probe = Probe::of("http")
-                .with("path", Setting::Text("/".to_owned()))
-                .with("witness", Setting::Text("off".to_owned()));
-            let first = server.names.first();
-            let probe = probe.with_text("host", first.map(String::as_str));
-            match (tls, first) {
-                (true, Some(name)) => {
-                    let settings = vec![("server_name".to_owned(), Setting::Text(name.clone()))];
-                    probe.with("tls", Setting::Map(settings))
-                }
-                (true, None) => probe.with("tls", Setting::Truth(true)),
-                (false, _) => probe,
-            }
-        };
-        let mut component = Component::at(name, format!("{host}:{port}"), http);
-        component.tier = Some("access".to_owned());
-        let mut names: Vec<&str> = Vec::new();
-        for name in servers.iter().flat_map(|server| &server.names) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        if !names.is_empty() {
-            component.comments.push(format!("Serves {}.", names.join(", ")));
-        }
-        let here = servers
-            .iter()
-            .find(|server| server.status.is_some() && server.listen.iter().any(|(p, _)| p == port));
-        let elsewhere =
-            servers.iter().find_map(|server| Some((server.status.as_ref()?, server.listen.first()?.0)));
-        match (here.and_then(|server| server.status.as_ref()), elsewhere) {
-            (Some(path), _) => {
-                let probe = Probe::of("nginx").with("path", Setting::Text(path.clone()));
-                component.probes.insert(0, probe);
-            }
-            (None, Some((path, port))) => component.comments.push(format!(
-                "Its stub_status is at port {port}: a component of its own with `nginx: {{ path: {path} }}` watches its connections."
-            )),
-            (None, None) if name == "nginx" => component.comments.push("With stub_status turned on, `nginx: { path: /stub_status }` beside http sees its connections.".to_owned()),
-            _ => {}
-        }
-        if listens.len() > 1 {
-            let others: Vec<String> =
-                listens.iter().filter(|(p, ..)| p != port).map(|(p, ..)| p.to_string()).collect();
-            component.comments.push(format!("It listens on {}, too.", others.join(", ")));
-        }
-        Some(component)
-    }
-
-    fn target(&mut self, name: &str, upstream: Upstream) -> Option<Component> {
+    fn target(&mut self, name: &str, upstream: &Upstream) -> Option<Component> {
         let all: Vec<String> = upstream.servers.iter().chain(&upstream.backups).cloned().collect();
         let Some(first) = all.first() else {
             self.note(
@@ -363,6 +261,108 @@ impl Reader<'_> {
         targets.push(component);
         Some(name)
     }
+}
+
+/// What a `server` block says.
+fn read_server(block: &[Directive], path: &str, server: &mut Server) {
+    for one in block {
+        let first = one.arguments.first().map(String::as_str).unwrap_or_default();
+        match one.name.as_str() {
+            "listen" => {
+                let tls = one.arguments.iter().any(|argument| argument == "ssl" || argument == "quic");
+                match first.rsplit(':').next().and_then(|port| port.parse().ok()) {
+                    Some(port) => server.listen.push((port, tls)),
+                    None if !first.starts_with("unix:") => server.listen.push((80, tls)),
+                    None => {}
+                }
+            }
+            "server_name" => server.names.extend(
+                one.arguments
+                    .iter()
+                    .filter(|name| {
+                        !name.contains(['*', '~', '$']) && name.as_str() != "_" && !name.is_empty()
+                    })
+                    .cloned(),
+            ),
+            "stub_status" => server.status = Some(path.to_owned()),
+            "location" => {
+                let path = one.arguments.last().map(String::as_str).unwrap_or_default();
+                read_server(&one.block, path, server);
+            }
+            "if" | "limit_except" => read_server(&one.block, path, server),
+            name => {
+                if let Some((_, kind)) = PASSES.iter().find(|(pass, _)| *pass == name) {
+                    server.passes.push((one.place, first.to_owned(), *kind));
+                }
+            }
+        }
+    }
+}
+
+/// nginx itself, as those of its servers that stand in one block of `http` or `stream` make it.
+fn front(name: &str, host: &str, servers: &[Server]) -> Option<Component> {
+    let mut listens: Vec<(u16, bool, &Server)> = Vec::new();
+    for server in servers {
+        let own = if server.listen.is_empty() { vec![(80, false)] } else { server.listen.clone() };
+        for (port, tls) in own {
+            if !listens.iter().any(|(known, ..)| *known == port) {
+                listens.push((port, tls, server));
+            }
+        }
+    }
+    let usual = listens.iter().position(|(_, tls, server)| *tls && !server.names.is_empty());
+    let usual =
+        usual.or_else(|| listens.iter().position(|(_, _, server)| !server.passes.is_empty())).unwrap_or(0);
+    let (port, tls, server) = listens.get(usual)?;
+    let http = if name == "nginx-stream" {
+        Probe::of("tcp")
+    } else {
+        let probe = Probe::of("http")
+            .with("path", Setting::Text("/".to_owned()))
+            .with("witness", Setting::Text("off".to_owned()));
+        let first = server.names.first();
+        let probe = probe.with_text("host", first.map(String::as_str));
+        match (tls, first) {
+            (true, Some(name)) => {
+                let settings = vec![("server_name".to_owned(), Setting::Text(name.clone()))];
+                probe.with("tls", Setting::Map(settings))
+            }
+            (true, None) => probe.with("tls", Setting::Truth(true)),
+            (false, _) => probe,
+        }
+    };
+    let mut component = Component::at(name, format!("{host}:{port}"), http);
+    component.tier = Some("access".to_owned());
+    let mut names: Vec<&str> = Vec::new();
+    for name in servers.iter().flat_map(|server| &server.names) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    if !names.is_empty() {
+        component.comments.push(format!("Serves {}.", names.join(", ")));
+    }
+    let here =
+        servers.iter().find(|server| server.status.is_some() && server.listen.iter().any(|(p, _)| p == port));
+    let elsewhere =
+        servers.iter().find_map(|server| Some((server.status.as_ref()?, server.listen.first()?.0)));
+    match (here.and_then(|server| server.status.as_ref()), elsewhere) {
+        (Some(path), _) => {
+            let probe = Probe::of("nginx").with("path", Setting::Text(path.clone()));
+            component.probes.insert(0, probe);
+        }
+        (None, Some((path, port))) => component.comments.push(format!(
+            "Its stub_status is at port {port}: a component of its own with `nginx: {{ path: {path} }}` watches its connections."
+        )),
+        (None, None) if name == "nginx" => component.comments.push("With stub_status turned on, `nginx: { path: /stub_status }` beside http sees its connections.".to_owned()),
+        _ => {}
+    }
+    if listens.len() > 1 {
+        let others: Vec<String> =
+            listens.iter().filter(|(p, ..)| p != port).map(|(p, ..)| p.to_string()).collect();
+        component.comments.push(format!("It listens on {}, too.", others.join(", ")));
+    }
+    Some(component)
 }
 
 /// What is passed to by HTTP speaks HTTP, whatever its port; a stream by its port.

@@ -16,7 +16,7 @@ struct Edge {
 }
 
 /// Reads every edge of every file.
-pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Box<Diagnostic>> {
+pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
     let mut edges = Vec::new();
     for document in files.documents() {
         collect(document, &mut edges);

@@ -30,7 +30,7 @@ const EXPORTERS: [(u16, &str); 12] = [
 ];
 
 /// Reads prometheus.yml, blackbox.yml and target files, in any order.
-pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Box<Diagnostic>> {
+pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
     let mut blackbox: BTreeMap<String, Module> = BTreeMap::new();
     let (mut known, mut first) = (false, None);
     for document in files.documents() {
@@ -233,17 +233,16 @@ impl<'a> Job<'a> {
         draft: &mut Draft,
     ) {
         let guessed;
-        let known = match blackbox.get(module) {
-            Some(module) => module,
-            None => {
-                guessed = Module::guess(module);
-                draft.note(
-                    self.node.and_then(|node| files.at(node.place)),
-                    format!("module {module}"),
-                    "guessed by its name: give blackbox.yml as well",
-                );
-                &guessed
-            }
+        let known = if let Some(module) = blackbox.get(module) {
+            module
+        } else {
+            guessed = Module::guess(module);
+            draft.note(
+                self.node.and_then(|node| files.at(node.place)),
+                format!("module {module}"),
+                "guessed by its name: give blackbox.yml as well",
+            );
+            &guessed
         };
         for group in groups {
             for target in items(group.get("targets")) {

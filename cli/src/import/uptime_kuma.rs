@@ -10,7 +10,7 @@ use super::{Files, Wanted, wrong};
 use crate::draft::{Component, Draft, Probe, Setting, secret, slug};
 
 /// Reads the backup's JSON.
-pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Box<Diagnostic>> {
+pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
     let mut known = false;
     for document in files.documents() {
         let Some(monitors) = document.get("monitorList") else { continue };

@@ -98,7 +98,7 @@ pub(super) async fn call(client: &Client, parameters: &Value) -> Result<Value, R
         if !known.iter().any(|(argument, ..)| argument == key) {
             return Err(Refusal::Unknown(format!("`{name}` has no argument `{key}`")));
         }
-        if !value.is_string() && !(key == "availability" && value.is_boolean()) {
+        if !(value.is_string() || key == "availability" && value.is_boolean()) {
             return Err(Refusal::Unknown(format!("`{key}` is a text")));
         }
     }

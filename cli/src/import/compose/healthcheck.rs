@@ -13,7 +13,7 @@ pub(super) struct Check {
     pub(super) path: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) tls: bool,
-    /// The server that a client program in it belongs to, such as `postgres` for pg_isready.
+    /// The server that a client program in it belongs to, such as `postgres` for `pg_isready`.
     pub(super) kind: Option<&'static str>,
     /// The check itself, for a comment.
     pub(super) words: Option<String>,

@@ -187,14 +187,6 @@ impl<'a> Objects<'a> {
         all.retain(|(_, value)| !value.contains("${"));
         all
     }
-
-    /// Whether a password comes from a Secret.
-    pub(super) fn has_secret_password(&self, container: &Node) -> bool {
-        items(container.get("env")).iter().any(|one| {
-            text_at(one, "name").is_some_and(|name| name.contains("PASS"))
-                && at(one, &["valueFrom", "secretKeyRef"]).is_some()
-        })
-    }
 }
 
 impl<'a> Workload<'a> {
@@ -216,29 +208,30 @@ impl Service {
             && self.namespace == workload.namespace
             && self.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value))
     }
-
-    /// True when a port of it leads to the port `inside` of a container.
-    pub(super) fn leads_to(
-        &self,
-        outside: u16,
-        target: Option<&str>,
-        _: Option<&str>,
-        inside: u16,
-        container: &Node,
-    ) -> bool {
-        match target {
-            None => outside == inside,
-            Some(target) => {
-                target.parse() == Ok(inside)
-                    || items(container.get("ports")).iter().any(|one| {
-                        text_at(one, "name").as_deref() == Some(target)
-                            && port(one.get("containerPort")) == Some(inside)
-                    })
-            }
-        }
-    }
 }
 
 fn map(node: Option<&Node>) -> BTreeMap<String, String> {
     entries(node).iter().filter_map(|(key, value)| Some((key.name.clone(), text(value)?))).collect()
+}
+
+/// Whether a password comes from a Secret.
+pub(super) fn has_secret_password(container: &Node) -> bool {
+    items(container.get("env")).iter().any(|one| {
+        text_at(one, "name").is_some_and(|name| name.contains("PASS"))
+            && at(one, &["valueFrom", "secretKeyRef"]).is_some()
+    })
+}
+
+/// True when a port of a service leads to the port `inside` of a container.
+pub(super) fn leads_to(outside: u16, target: Option<&str>, inside: u16, container: &Node) -> bool {
+    match target {
+        None => outside == inside,
+        Some(target) => {
+            target.parse() == Ok(inside)
+                || items(container.get("ports")).iter().any(|one| {
+                    text_at(one, "name").as_deref() == Some(target)
+                        && port(one.get("containerPort")) == Some(inside)
+                })
+        }
+    }
 }

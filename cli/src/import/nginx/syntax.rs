@@ -28,7 +28,7 @@ enum Token {
 ///
 /// # Errors
 /// A block or quote that is not closed, with its place.
-pub(super) fn parse(text: &str, file: FileId) -> Result<Vec<Directive>, Box<Diagnostic>> {
+pub(super) fn parse(text: &str, file: FileId) -> Result<Vec<Directive>, Diagnostic> {
     let mut lexer = Lexer { rest: text.chars().peekable(), file, line: 1, column: 1 };
     // What is open: the directive that opened it, and its block so far.
     let mut open: Vec<(Option<Directive>, Vec<Directive>)> = vec![(None, Vec::new())];
@@ -117,7 +117,7 @@ impl Lexer<'_> {
         Some(c)
     }
 
-    fn next(&mut self) -> Result<Option<(Place, Token)>, Box<Diagnostic>> {
+    fn next(&mut self) -> Result<Option<(Place, Token)>, Diagnostic> {
         loop {
             match self.rest.peek() {
                 Some('#') => while self.take().is_some_and(|c| c != '\n') {},
@@ -139,7 +139,7 @@ impl Lexer<'_> {
         Ok(Some((place, token)))
     }
 
-    fn quoted(&mut self, quote: char, place: Place) -> Result<String, Box<Diagnostic>> {
+    fn quoted(&mut self, quote: char, place: Place) -> Result<String, Diagnostic> {
         let mut out = String::new();
         while let Some(c) = self.take() {
             match c {

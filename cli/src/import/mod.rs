@@ -117,6 +117,7 @@ pub(crate) fn draft(
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     for (i, (path, bytes)) in sources.into_iter().enumerate() {
         let file = FileId(u16::try_from(i).unwrap_or(u16::MAX));
+        let bytes = tree::without_surrogates(bytes);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let documents = match format {
             Format::Nginx => match std::str::from_utf8(&bytes) {

@@ -65,7 +65,7 @@ fn an_assistant_asks_and_a_pipe_gets_the_board_once() {
     std::fs::write(&file, text).unwrap();
     let serve = serve(dir.path(), free_port(), file.to_str().unwrap());
     await_some("the incident", || serve.open_incident());
-    await_true("the level", || serve.level_of("web") == "green");
+    await_true("the level", || serve.level_of("web") == "yellow");
 
     let mut assistant = Assistant::start(&serve.url);
     let hello = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });

@@ -75,7 +75,7 @@ fn an_import_reads_standard_input_and_says_what_is_broken() {
     assert!(stdout(&output).contains("redis.default.svc.cluster.local:6379"), "{}", stdout(&output));
     let output = import("compose", b"services:\n  web:\n\timage: x\n");
     assert_eq!((code(&output), stdout(&output)), (2, String::new()));
-    assert!(stderr(&output).contains("standard input:3:1: error: "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("standard input:3:2: error: "), "{}", stderr(&output));
     let output = import("compose", b"services: { job: { image: x } }\n");
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("nothing was found"), "{}", stderr(&output));

@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn what_is_no_document_has_its_place() {
         assert_eq!(shown(b"a: 1\nb: \xff\n"), "f:2:4: error: this is not UTF-8");
-        assert!(shown("[".repeat(70).as_bytes()).contains("f:1:65: error: "));
+        let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
+        assert!(
+            shown(deep.as_bytes()).contains("f:1:65: error: ") && shown(deep.as_bytes()).contains("64 deep")
+        );
         assert!(shown("---\na: 1\n".repeat(10_001).as_bytes()).contains("more than 10000 documents"));
     }
 }

@@ -6,6 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+mod examples;
+mod first;
+
+pub(crate) use first::{
+    CompletionsArgs, DiscoverArgs, DriftArgs, Format, ImportArgs, InitArgs, ManArgs, McpArgs, TopArgs,
+};
+
 /// Watches a platform from outside: every node on one page, the root cause named.
 #[derive(Debug, Parser)]
 #[command(name = "topowatch", version, about, after_help = EXAMPLES)]
@@ -16,6 +23,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  topowatch import compose docker-compose.yml -o topology.yaml
   topowatch check                      is topology.yaml good?
   topowatch serve                      watch it: http://127.0.0.1:8440
   topowatch health && deploy           exit 0 green, 1 yellow, 2 red, 3 unknown or no answer
@@ -74,11 +82,28 @@ pub(crate) enum Command {
     Probe(ProbeArgs),
     /// Print the JSON Schema of topology files, for editors
     Schema(SchemaArgs),
+    /// Write a first topology by hand: asks, or takes flags
+    Init(InitArgs),
+    /// Write a first topology of what compose, Kubernetes, nginx, Prometheus and others know
+    Import(ImportArgs),
+    /// What runs on this host and what it talks to, as a topology
+    Discover(DiscoverArgs),
+    /// What a topology file lacks, or has too many, against what is discovered
+    Drift(DriftArgs),
+    /// The board, live in the terminal
+    Top(TopArgs),
+    /// A read-only server of the Model Context Protocol, for assistants
+    Mcp(McpArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print or write manual pages
+    Man(ManArgs),
     /// Start the ordering platform with its monitor, in the foreground
     Demo(DemoArgs),
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::SERVE)]
 pub(crate) struct ServeArgs {
     /// The topology file
     #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
@@ -135,12 +160,14 @@ pub(crate) enum LogFormat {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::OBJECTIVES)]
 pub(crate) struct ObjectivesArgs {
     #[command(flatten)]
     pub(crate) server: Server,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::TOKEN)]
 pub(crate) struct TokenArgs {
     /// The database of the server
     #[arg(
@@ -183,6 +210,7 @@ pub(crate) enum TokenCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::CHECK)]
 pub(crate) struct CheckArgs {
     /// The topology file
     #[arg(value_name = "FILE", conflicts_with = "config")]
@@ -217,6 +245,9 @@ pub(crate) struct SchemaArgs {
 }
 
 const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  topowatch schema > topology.schema.json
+  topowatch schema --overlay > overlay.schema.json
 Write it beside the file, and name it in the first line of topology.yaml:
   topowatch schema > topology.schema.json
   # yaml-language-server: $schema=./topology.schema.json";
@@ -258,6 +289,7 @@ Examples:
 A silence holds messages back. What happens is recorded, and whoever was told of an incident is told of its end.";
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::ACK)]
 pub(crate) struct AckArgs {
     /// The incident [default: the worst, then oldest open one]
     #[arg(value_name = "INCIDENT")]
@@ -278,6 +310,7 @@ pub(crate) struct AckArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::ALERT)]
 pub(crate) struct AlertArgs {
     #[command(subcommand)]
     pub(crate) command: AlertCommand,
@@ -316,6 +349,7 @@ pub(crate) struct Server {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::HEALTH)]
 pub(crate) struct HealthArgs {
     /// A component or an instance; a prefix will do while it is unambiguous
     #[arg(value_name = "NODE")]
@@ -372,6 +406,10 @@ pub(crate) struct ProbeArgs {
 }
 
 const PROBE_EXAMPLES: &str = "\
+Examples:
+  topowatch probe order-db-1
+  topowatch probe redis://10.0.0.1:6379 --json
+  topowatch probe --grants postgres
 A URL is one of
   http://HOST:PORT/PATH   https://…   ws://HOST:PORT/PATH   wss://…   nginx://HOST:PORT/PATH
   tcp://HOST:PORT   tls://HOST:PORT   icmp://HOST   dns://SERVER/NAME   memcached://HOST:PORT
@@ -384,6 +422,7 @@ TOPOWATCH_PASSWORD instead.
 Exit status: 0 answered well, 1 yellow, 2 red.";
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::WHY)]
 pub(crate) struct WhyArgs {
     /// A node or an incident; without it the worst, then oldest, open incident
     #[arg(value_name = "NODE|INCIDENT")]
@@ -393,6 +432,7 @@ pub(crate) struct WhyArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::REPLAY)]
 pub(crate) struct ReplayArgs {
     /// What `topowatch record` wrote, plain or gzipped
     #[arg(value_name = "CASE", required = true)]
@@ -403,6 +443,7 @@ pub(crate) struct ReplayArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::RELOAD)]
 pub(crate) struct ReloadArgs {
     #[arg(long, value_name = "FILE", help = CLIENT_TOKEN)]
     pub(crate) token_file: Option<PathBuf>,
@@ -411,6 +452,7 @@ pub(crate) struct ReloadArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::CHANGE)]
 pub(crate) struct ChangeArgs {
     /// A component, an instance, or a label such as version=1.2
     #[arg(value_name = "NODE")]
@@ -434,6 +476,7 @@ pub(crate) struct ChangeArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::RECORD)]
 pub(crate) struct RecordArgs {
     /// An incident that is or was; without it the worst open one, else the latest
     #[arg(value_name = "INCIDENT")]
@@ -449,6 +492,7 @@ pub(crate) struct RecordArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::IMPACT)]
 pub(crate) struct ImpactArgs {
     /// A component, an instance (a prefix will do while it is unambiguous), or a label as host=h7
     #[arg(value_name = "NODE|LABEL")]
@@ -465,6 +509,7 @@ pub(crate) struct ImpactArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::SPOF)]
 pub(crate) struct SpofArgs {
     /// The topology file; its secrets are not needed
     #[arg(short = 'c', long = "config", default_value = "topology.yaml", value_name = "FILE")]
@@ -481,6 +526,7 @@ pub(crate) struct SpofArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::DEMO)]
 pub(crate) struct DemoArgs {
     /// Where everything of the demo lies
     #[arg(long, env = "DEMO_DIR", default_value = ".demo", value_name = "DIR")]

@@ -39,7 +39,7 @@ impl Client {
         Ok(Self { http, base: url.trim_end_matches('/').to_owned(), token: None })
     }
 
-    /// The same, with the token for changes.
+    /// The same, with a token: for changes, and for reading where the server is private.
     pub(crate) fn with_token(mut self, token: Option<SecretString>) -> Self {
         self.token = token;
         self
@@ -56,7 +56,31 @@ impl Client {
 
     /// Status and JSON at `path`; no answer within `patience` is exit 3.
     pub(crate) async fn fetch(&self, path: &str, patience: Duration) -> Result<(u16, Value)> {
-        self.answer(self.http.get(format!("{}{path}", self.base)).timeout(patience), patience).await
+        let request = self.http.get(format!("{}{path}", self.base)).timeout(patience);
+        self.answer(self.signed(request), patience).await
+    }
+
+    /// The JSON at `path` with its tag; none when it is still what has the tag `known`.
+    pub(crate) async fn get_if_changed(
+        &self,
+        path: &str,
+        known: Option<&str>,
+        patience: Duration,
+    ) -> Result<Option<(Option<String>, Value)>> {
+        let mut request = self.signed(self.http.get(format!("{}{path}", self.base)).timeout(patience));
+        if let Some(known) = known {
+            request = request.header("if-none-match", known);
+        }
+        let response = request.send().await.map_err(|error| self.no_answer(error, patience))?;
+        if response.status() == reqwest::StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let (status, value) = self.read(response, patience).await?;
+        if (200..300).contains(&status) {
+            return Ok(Some((tag, value)));
+        }
+        Err(fail(Exit::Unknown, self.says(status, &value)))
     }
 
     /// Sends `body` to `path`; status and JSON of the answer.
@@ -70,11 +94,14 @@ impl Client {
     }
 
     async fn change(&self, request: reqwest::RequestBuilder) -> Result<(u16, Value)> {
-        let mut request = request.timeout(TIMEOUT);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
+        self.answer(self.signed(request.timeout(TIMEOUT)), TIMEOUT).await
+    }
+
+    fn signed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
         }
-        self.answer(request, TIMEOUT).await
     }
 
     /// The error for an answer that is a refusal: a wrong name is a matter of the command line.
@@ -95,27 +122,27 @@ impl Client {
         format!("{} says {status}: {}", self.base, crate::output::plain(detail))
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder, patience: Duration) -> Result<(u16, Value)> {
-        let no_answer = |error: reqwest::Error| {
-            let why = if error.is_connect() {
-                "nothing listens there".to_owned()
-            } else if error.is_timeout() {
-                format!("no answer in {} s", patience.as_secs())
-            } else {
-                error.without_url().to_string()
-            };
-            fail(
-                Exit::Unknown,
-                format!(
-                    "no answer from {}: {why} (start it with `topowatch serve`, or name it with --url)",
-                    self.base
-                ),
-            )
+    fn no_answer(&self, error: reqwest::Error, patience: Duration) -> anyhow::Error {
+        let why = if error.is_connect() {
+            "nothing listens there".to_owned()
+        } else if error.is_timeout() {
+            format!("no answer in {} s", patience.as_secs())
+        } else {
+            error.without_url().to_string()
         };
-        let mut response = request.send().await.map_err(no_answer)?;
+        let help = "start it with `topowatch serve`, or name it with --url";
+        fail(Exit::Unknown, format!("no answer from {}: {why} ({help})", self.base))
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder, patience: Duration) -> Result<(u16, Value)> {
+        let response = request.send().await.map_err(|error| self.no_answer(error, patience))?;
+        self.read(response, patience).await
+    }
+
+    async fn read(&self, mut response: reqwest::Response, patience: Duration) -> Result<(u16, Value)> {
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.no_answer(error, patience))? {
             if body.len() + chunk.len() > MAX_ANSWER {
                 return Err(fail(Exit::Unknown, format!("the answer from {} is too long", self.base)));
             }

@@ -156,11 +156,12 @@ impl topology::Environment for Placeholders {
 /// True when `line` has the reference `name`: as it is, or a file's with the directory of its own file in front.
 fn refers(line: &str, name: &str) -> bool {
     let references = line.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    let named = |reference: &str| reference.split_once(":-").map_or(reference.len(), |(name, _)| name.len());
     let same = |reference: &str| match (reference.strip_prefix("file:"), name.strip_prefix("file:")) {
         (Some(written), Some(path)) => {
             path.strip_suffix(written).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
         }
-        _ => reference == name,
+        _ => &reference[..named(reference)] == name,
     };
     references.into_iter().any(same)
 }

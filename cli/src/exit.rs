@@ -20,15 +20,33 @@ pub(crate) enum Exit {
     Usage,
 }
 
+impl Exit {
+    /// The status itself.
+    pub(crate) const fn status(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Failed => 1,
+            Self::Red => 2,
+            Self::Unknown => 3,
+            Self::Usage => 64,
+        }
+    }
+}
+
+/// The table of the documentation: what a status means of commands that ask for a level, of `check`, of `drift`, and of
+/// all others.
+#[cfg(test)]
+pub(crate) const TABLE: [(Exit, [&str; 4]); 5] = [
+    (Exit::Good, ["green", "good", "the file says what is there", "done"]),
+    (Exit::Failed, ["yellow", "", "it does not", "failed"]),
+    (Exit::Red, ["red", "broken file", "broken file", "broken file"]),
+    (Exit::Unknown, ["unknown, or no answer from the server", "", "", "no answer from the server"]),
+    (Exit::Usage, ["a command line that makes no sense", "", "", ""]),
+];
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Good => 0,
-            Exit::Failed => 1,
-            Exit::Red => 2,
-            Exit::Unknown => 3,
-            Exit::Usage => 64,
-        })
+        Self::from(exit.status())
     }
 }
 

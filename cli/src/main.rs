@@ -7,12 +7,19 @@ mod change;
 mod check;
 mod client;
 mod demo;
+mod discover;
+mod draft;
+mod drift;
 mod environment;
 mod exit;
 mod follow;
 mod health;
 mod impact;
+mod import;
+mod init;
 mod load;
+mod manual;
+mod mcp;
 mod meaning;
 mod nagios;
 mod objectives;
@@ -30,6 +37,7 @@ mod silence;
 mod spof;
 mod token;
 mod tokens;
+mod top;
 mod watched;
 mod why;
 
@@ -75,6 +83,14 @@ fn main() -> ExitCode {
         Command::Schema(args) => schema::run(&args),
         Command::Token(args) => runtime.block_on(tokens::run(&args)),
         Command::Objectives(args) => runtime.block_on(objectives::run(&args)),
+        Command::Init(args) => init::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Discover(args) => runtime.block_on(discover::run(&args)),
+        Command::Drift(args) => runtime.block_on(drift::run(&args)),
+        Command::Top(args) => runtime.block_on(top::run(&args)),
+        Command::Mcp(args) => runtime.block_on(mcp::run(&args)),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
     };
     // Blocking name lookups must not hold the exit up.

@@ -10,20 +10,9 @@ use crate::output;
 
 pub(crate) async fn run(args: &WhyArgs) -> Result<Exit> {
     let client = Client::new(&args.server.url)?;
-    let incidents = client.get("/api/v1/incidents?state=open").await?;
-    let open = incidents["incidents"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let found = match &args.subject {
-        // The server lists the worst first, and the oldest of the worst.
-        None => open.first().cloned(),
-        Some(subject) => by_subject(&client, open, subject).await?,
-    };
-    let Some(incident) = found else {
+    let Some(incident) = incident(&client, args.subject.as_deref()).await? else {
         if args.server.json {
-            let none = json!({
-                "id": null, "state": null, "title": NOTHING, "roots": [],
-                "verdict": { "roots": [], "suspects": [] }, "affected": [], "timeline": [],
-            });
-            output::line(&serde_json::to_string_pretty(&none)?);
+            output::line(&serde_json::to_string_pretty(&nothing())?);
         } else {
             output::line(NOTHING);
         }
@@ -37,6 +26,25 @@ pub(crate) async fn run(args: &WhyArgs) -> Result<Exit> {
         }
     }
     Ok(Exit::Good)
+}
+
+/// The incident that is asked for; without a subject the worst, then oldest, open one.
+pub(crate) async fn incident(client: &Client, subject: Option<&str>) -> Result<Option<Value>> {
+    let incidents = client.get("/api/v1/incidents?state=open").await?;
+    let open = incidents["incidents"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match subject {
+        // The server lists the worst first, and the oldest of the worst.
+        None => Ok(open.first().cloned()),
+        Some(subject) => by_subject(client, open, subject).await,
+    }
+}
+
+/// What is said in JSON when there is none.
+pub(crate) fn nothing() -> Value {
+    json!({
+        "id": null, "state": null, "title": NOTHING, "roots": [],
+        "verdict": { "roots": [], "suspects": [] }, "affected": [], "timeline": [],
+    })
 }
 
 const NOTHING: &str = "Nothing to explain: no incident is open.";

@@ -225,12 +225,20 @@ impl<'a> Context<'a> {
             };
             let reference = &after[2..end];
             let looked_up = match reference.split_once(':') {
-                Some(("env", name)) => self.environment.variable(name).ok_or_else(|| {
-                    (
-                        format!("the environment variable `{name}` is not set"),
-                        format!("start topowatch with {name}=… in its environment, or use `${{file:PATH}}`"),
-                    )
-                }),
+                Some(("env", name)) => {
+                    let (name, otherwise) =
+                        name.split_once(":-").map_or((name, None), |(name, text)| (name, Some(text)));
+                    let set =
+                        self.environment.variable(name).filter(|v| otherwise.is_none() || !v.is_empty());
+                    set.or_else(|| otherwise.map(str::to_owned)).ok_or_else(|| {
+                        (
+                            format!("the environment variable `{name}` is not set"),
+                            format!(
+                                "start topowatch with {name}=… in its environment, or use `${{file:PATH}}`"
+                            ),
+                        )
+                    })
+                }
                 Some(("file", path)) => self.environment.file(&self.beside(place, path)).map_err(|why| {
                     (
                         format!("the file `{path}` cannot be read: {why}"),

@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod case;
 mod decode;
 pub mod diagnostic;
+pub mod document;
 pub mod fault;
 mod files;
 pub mod graph;

@@ -26,11 +26,21 @@ pub(crate) struct Slip {
 
 /// The tree of `text`; none when there is nothing in it.
 pub(crate) fn parse(text: &str, file: FileId) -> Result<Option<Node>, Slip> {
+    let roots = parse_documents(text, file, 1)?;
+    Ok(roots
+        .into_iter()
+        .next()
+        .or_else(|| Some(Node { place: crate::syntax::start_of(file), value: Value::Null })))
+}
+
+/// The trees of the documents of `text`, at most `documents` of them.
+pub(crate) fn parse_documents(text: &str, file: FileId, documents: usize) -> Result<Vec<Node>, Slip> {
     let mut builder = Builder {
         file,
         stack: Vec::new(),
         anchors: HashMap::new(),
-        root: None,
+        roots: Vec::new(),
+        most: documents,
         documents: 0,
         nodes: 0,
         copied: 0,
@@ -44,7 +54,7 @@ pub(crate) fn parse(text: &str, file: FileId) -> Result<Option<Node>, Slip> {
             }
         }
     }
-    Ok(builder.root.or_else(|| Some(Node { place: crate::syntax::start_of(file), value: Value::Null })))
+    Ok(builder.roots)
 }
 
 struct Builder {
@@ -52,7 +62,9 @@ struct Builder {
     /// What is open, outermost first.
     stack: Vec<Frame>,
     anchors: HashMap<usize, Node>,
-    root: Option<Node>,
+    roots: Vec<Node>,
+    /// So many documents there may be.
+    most: usize,
     documents: usize,
     nodes: usize,
     copied: usize,
@@ -98,9 +110,14 @@ impl Builder {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
-                if self.documents > 1 {
-                    return Err(Self::too_much(place, "a second document begins here"));
+                if self.documents > self.most {
+                    let words = match self.most {
+                        1 => "a second document begins here".to_owned(),
+                        most => format!("the file holds more than {most} documents"),
+                    };
+                    return Err(Self::too_much(place, words));
                 }
+                self.anchors.clear();
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -207,7 +224,7 @@ impl Builder {
             self.anchors.insert(anchor, node.clone());
         }
         match self.stack.last_mut().map(|frame| &mut frame.items) {
-            None => self.root = Some(node),
+            None => self.roots.push(node),
             Some(Items::List(items)) => items.push(node),
             Some(Items::Map { entries, key, merges, merged }) => {
                 let Some(key) = key.take() else { return Ok(()) };

@@ -11,20 +11,29 @@ use crate::tree::{self, Slip};
 
 /// A value with its place.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) value: Value,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
 }
 
 /// A YAML value.
 #[derive(Clone, Debug)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing: an empty value, `~` or `null`.
     Null,
+    /// A truth.
     Bool(bool),
+    /// A whole number.
     Int(i64),
+    /// Any other number.
     Float(f64),
+    /// A text, quoted or plain.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A map, in the order of the file; a key may stand in it twice.
     Map(Vec<(Key, Node)>),
 }
 
@@ -44,7 +53,7 @@ impl Node {
     }
 
     /// The value under `name`, when this is a map that has it.
-    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
+    pub fn get(&self, name: &str) -> Option<&Self> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, value)| value),
             _ => None,
@@ -65,14 +74,16 @@ impl Node {
 
 /// A key with its place.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
-    pub(crate) place: Place,
-    pub(crate) name: String,
+pub struct Key {
+    /// Where it stands.
+    pub place: Place,
+    /// The key itself; a number or a truth as written.
+    pub name: String,
 }
 
 impl Value {
     /// What it is, for "expected …, found …".
-    pub(crate) fn what(&self) -> &'static str {
+    pub fn what(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "true or false",
@@ -97,13 +108,21 @@ pub(crate) struct Tree {
 
 /// Reads the bytes of a file: UTF-8, with or without a byte order mark.
 pub(crate) fn text_of(bytes: Vec<u8>, file: FileId, diagnostics: &mut Diagnostics) -> Option<String> {
-    let start = syntax::start_of(file);
     if bytes.len() > MAX_BYTES {
         diagnostics
-            .error(start, format!("the file has {} bytes, more than {MAX_BYTES}", bytes.len()))
+            .error(
+                syntax::start_of(file),
+                format!("the file has {} bytes, more than {MAX_BYTES}", bytes.len()),
+            )
             .help("address ranges such as \"10.0.1.[1-100]:8080\" keep it short, `include:` divides it");
         return None;
     }
+    utf8(bytes, file, diagnostics)
+}
+
+/// The text of `bytes`, with or without a byte order mark in front.
+pub(crate) fn utf8(bytes: Vec<u8>, file: FileId, diagnostics: &mut Diagnostics) -> Option<String> {
+    let start = syntax::start_of(file);
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         diagnostics.error(start, "this is UTF-16").help("save the file as UTF-8");
         return None;

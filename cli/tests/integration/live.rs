@@ -102,6 +102,45 @@ fn the_board_without_a_server(demo: &Demo) {
     assert_eq!(code(&output), 0);
 }
 
+/// What is declared is found, and nothing else: the figure of docs/import.md.
+#[test]
+fn live_discover_finds_the_declared_edges() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = Demo::start(dir.path(), None);
+    demo.await_green();
+    let file = demo.dir.join("topology.yaml");
+    let drift = await_some("every dependency in use", || {
+        let output = topowatch()
+            .args(["drift", "--json", "--for", "20s", "-c"])
+            .arg(&file)
+            .env("DEMO_WEBHOOK", "http://127.0.0.1:1/")
+            .output()
+            .unwrap();
+        let drift: Value =
+            serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        let (seen, declared) = (&drift["dependencies"]["seen"], &drift["dependencies"]["declared"]);
+        assert_eq!(
+            drift["dependencies"]["lacking"],
+            serde_json::json!([]),
+            "a dependency that is none: {drift:#}"
+        );
+        (seen.as_f64().unwrap() >= 0.95 * declared.as_f64().unwrap()).then_some(drift)
+    });
+    assert_eq!(drift["instances"]["lacking"], serde_json::json!([]), "{drift:#}");
+    assert_eq!(drift["instances"]["seen"], drift["instances"]["declared"], "{drift:#}");
+
+    // A line too few in the file is drift, and is named.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let less = demo.dir.join("less.yaml");
+    assert!(text.contains("      - payment-channel\n"));
+    std::fs::write(&less, text.replace("      - payment-channel\n", "")).unwrap();
+    await_some("the missing dependency", || {
+        let output = topowatch().args(["drift", "--for", "20s", "-c"]).arg(&less).output().unwrap();
+        assert_eq!(code(&output), 1, "{}", stdout(&output));
+        stdout(&output).contains("+ payment-service -> payment-channel").then_some(())
+    });
+}
+
 #[test]
 fn live_a_demo_ended_in_any_way_leaves_nothing() {
     // Half-way up, and twice: a second signal must not cut the clearing up short.

@@ -3,14 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly")]
 
 mod access;
+mod assistants;
 mod behind_nginx;
 mod blind;
 mod book;
 mod changing;
 mod commands;
 mod docs;
-mod faults;
 mod ecosystem;
+mod faults;
+mod first;
 mod kills;
 mod layers;
 mod lessons;

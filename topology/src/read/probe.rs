@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::common::read_timing;
 use crate::decode::{Context, Fields};
@@ -79,7 +79,10 @@ fn read_options(specs: &'static [OptionSpec], fields: &mut Fields<'_>, cx: &mut 
             }
             (None, None) => None,
         };
-        if let Some(value) = value {
+        // An empty password is none: `${env:PASSWORD:-}` where nobody has set it yet.
+        let is_empty =
+            matches!(&value, Some(OptionValue::Secret(secret)) if secret.expose_secret().is_empty());
+        if let Some(value) = value.filter(|_| !is_empty) {
             options.insert(spec.name, value);
         }
     }

@@ -169,3 +169,19 @@ fn a_threshold_may_be_so_many_times_its_own_normal() {
         assert!(found.iter().any(|d| d.message.contains(says)), "{wrong}: {found:#?}");
     }
 }
+
+#[test]
+fn a_variable_may_have_a_text_in_its_place_and_an_empty_password_is_none() {
+    let probe = |password: &str| {
+        let text = format!(
+            "components:\n  db: {{ instances: [\"${{env:HOST:-10.0.0.1}}:${{env:PORT:-5432}}\"], probe: {{ http: {{ password: \"{password}\" }} }} }}\n"
+        );
+        let (model, _) = read(&text).unwrap();
+        let secret = model.components[0].probes[0].secret("password").map(|s| s.expose_secret().to_owned());
+        (model.instances[0].address.to_string(), secret)
+    };
+    assert_eq!(probe("${env:NONE:-}"), ("10.0.0.9:5432".to_owned(), None));
+    assert_eq!(probe("${env:NONE:-a:-b}").1.as_deref(), Some("a:-b"));
+    assert_eq!(probe("${env:HOST:-x}").1.as_deref(), Some("10.0.0.9"));
+    assert!(shown(&GOOD.replace("env:HOST", "env:NONE")).contains("`NONE` is not set"));
+}

@@ -12,6 +12,7 @@ use crate::announce::Told;
 use crate::beside::{self, Beside};
 use crate::incident::Incident;
 use crate::incidents::{Change, Kept, What};
+use crate::silence::Silences;
 
 /// What tells it from other incidents that no node makes.
 const MARK: &str = "beside:blind";
@@ -35,6 +36,11 @@ impl Sight {
         self.open = kept.into_iter().map(Beside::back).next();
     }
 
+    /// The open incident, if it has this id.
+    pub(crate) fn find(&mut self, id: &str) -> Option<&mut Beside> {
+        self.open.as_mut().filter(|blind| blind.incident.id == id)
+    }
+
     pub(crate) fn open(&self) -> Option<&Incident> {
         self.open.as_ref().map(|blind| &blind.incident)
     }
@@ -42,7 +48,7 @@ impl Sight {
     /// One step: `why` it is blind, if it is.
     pub(crate) fn step(
         &mut self,
-        model: &Model,
+        (model, silences): (&Model, &Silences),
         why: Option<&Text>,
         now: Timestamp,
         new_id: &dyn Fn(Timestamp) -> String,
@@ -56,8 +62,9 @@ impl Sight {
                 Some(change)
             }
             (Some(blind), Some(_)) => {
-                let messages = blind.due(model, HOLD, now);
-                (!messages.is_empty()).then(|| blind.change(What::Updated, messages))
+                let messages = blind.due(model, silences, HOLD, now);
+                let asked = blind.was_asked();
+                (asked || !messages.is_empty()).then(|| blind.change(What::Updated, messages))
             }
             (open @ Some(_), None) => {
                 let why = Text::new("the monitor sees again", "监控恢复视野");
@@ -102,7 +109,7 @@ mod tests {
         let model = testkit::model_with_receiver();
         let mut sight = Sight::default();
         let mut step = |seconds: i64, blind: bool| {
-            let change = sight.step(&model, blind.then_some(&why), at(seconds), &new_id);
+            let change = sight.step((&model, &Silences::default()), blind.then_some(&why), at(seconds), &new_id);
             change.and_then(|change| change.messages.first().map(|message| message.event))
         };
         assert_eq!(step(0, false), None);

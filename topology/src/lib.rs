@@ -15,6 +15,7 @@ pub mod graph;
 pub mod impact;
 pub mod kind;
 pub mod level;
+pub mod links;
 mod merge;
 pub mod model;
 pub mod normal;

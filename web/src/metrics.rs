@@ -148,7 +148,7 @@ fn promises(registry: &Registry, objectives: &[ObjectiveState]) -> Result<(), pr
         if let Some(availability) = state.availability() {
             kept.with_label_values(&name).set(availability);
         }
-        for (rate, window) in state.burn.into_iter().zip(["1h", "6h"]) {
+        for (rate, window) in state.burn.into_iter().flatten().zip(["1h", "5m", "6h", "30m"]) {
             if let Some(rate) = rate {
                 burn.with_label_values(&[name[0], window]).set(rate);
             }

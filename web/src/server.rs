@@ -37,10 +37,15 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
             "/api/v1/incidents/{id}/acknowledge",
             post(api::acknowledge::acknowledge).delete(api::acknowledge::unacknowledge),
         )
+        .route("/api/v1/incidents/{id}/notes", post(api::acknowledge::note))
         .route("/api/v1/incidents/{id}/unacknowledge", post(api::acknowledge::unacknowledge))
         .route("/api/v1/curves/{name}", get(api::curves::one).post(api::curves::push))
         .route("/login", get(pages::login).post(pages::enter))
         .route("/logout", post(pages::leave))
+        // Forms of the pages, that work without script.
+        .route("/incidents/{id}", get(pages::incident).post(pages::incident_form))
+        .route("/nodes/{name}", get(pages::node).post(pages::node_form))
+        .route("/silences/{id}/end", post(pages::end_form))
         // Each instance may have a token of its own: of this one the guard stands inside.
         .route("/api/v1/heartbeat/{node}", post(api::heartbeat::report))
         .layer(DefaultBodyLimit::max(MAX_BODY));
@@ -49,15 +54,15 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/", get(pages::wall))
         .route("/wall/{group}", get(pages::group))
         .route("/table", get(pages::table))
+        .route("/history", get(pages::history))
         .route("/topology.svg", get(pages::topology))
         .route("/badge.svg", get(pages::platform_badge))
         .route("/badge/{file}", get(pages::node_badge))
         .route("/embed", get(pages::embed))
-        .route("/nodes/{name}", get(pages::node))
-        .route("/incidents/{id}", get(pages::incident))
         .route("/favicon.ico", get(favicon))
         .route("/assets/{file}", get(topology_css))
         .route("/assets/{hash}/{file}", get(asset))
+        .route("/api/v1/openapi.json", get(api::openapi))
         .route("/api/v1/health", get(api::health))
         .route("/api/v1/board", get(api::board))
         .route("/api/v1/incidents", get(api::incidents))
@@ -148,7 +153,9 @@ async fn not_allowed(request: Request) -> Response {
         path if path.starts_with("/api/v1/silences/") && path.ends_with("/end") => "POST",
         path if path.starts_with("/api/v1/silences/") => "DELETE",
         path if path.ends_with("/acknowledge") => "POST, DELETE",
-        path if path.ends_with("/unacknowledge") => "POST",
+        path if path.ends_with("/unacknowledge") || path.ends_with("/notes") => "POST",
+        path if path.starts_with("/silences/") => "POST",
+        path if path.starts_with("/incidents/") || path.starts_with("/nodes/") => "GET, HEAD, POST",
         _ => "GET, HEAD",
     };
     let detail = format!("{} does not take {}", request.uri().path(), request.method());

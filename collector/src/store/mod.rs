@@ -201,7 +201,7 @@ impl Store {
     pub async fn restore(&self, model: &Model) -> Result<Restored, StoreError> {
         let mut restored = Restored::default();
         let names = Names::of(model);
-        for row in sqlx::query("SELECT body FROM incidents WHERE state = 'open' ORDER BY opened_ms")
+        for row in sqlx::query("SELECT body FROM incidents WHERE state IN ('open', 'ending') ORDER BY opened_ms")
             .fetch_all(&self.pool)
             .await?
         {

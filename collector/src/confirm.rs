@@ -153,10 +153,7 @@ impl Tracker {
         }
         let valued = |look: &Look| look.judged.signal.is_some();
         let too_soon = |last: &Look| between(last.started, look.started) < patience(interval);
-        if rising
-            && valued(&look)
-            && self.streak.last().is_some_and(|last| valued(last) && too_soon(last))
-        {
+        if rising && valued(&look) && self.streak.last().is_some_and(|last| valued(last) && too_soon(last)) {
             // The one that counts is on its way already.
             return Step::Same;
         }
@@ -255,12 +252,15 @@ impl Tracker {
 
     /// What is confirmed, in words: of a flapping one that it flaps, and what it is now.
     pub(crate) fn told(&self) -> Judged {
-        let (Some(first), Some(last), true) = (self.changes.front(), self.changes.back(), self.flapping) else {
+        let (Some(first), Some(last), true) = (self.changes.front(), self.changes.back(), self.flapping)
+        else {
             return self.confirmed.clone();
         };
         let (n, span) = (self.changes.len(), between(*first, *last).as_secs());
         let (now, now_zh) = (&self.confirmed.words.en, &self.confirmed.words.zh);
-        let then = |words: &str, before: &str| if words.is_empty() { String::new() } else { format!("{before}{words}") };
+        let then = |words: &str, before: &str| {
+            if words.is_empty() { String::new() } else { format!("{before}{words}") }
+        };
         let mut told = self.confirmed.clone();
         told.words = Text::new(
             format!("flapping: {n} changes in {}{}", span_en(span), then(now, "; now: ")),

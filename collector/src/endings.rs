@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use topology::level::Health;
 use topology::model::{ComponentId, Model};
 use topology::verdict::Verdict;
 
@@ -48,6 +49,10 @@ impl Endings {
     /// The ends that nothing holds back any more, with whose they were.
     pub(crate) fn due(&mut self, present: &Present<'_>) -> Vec<(Change, BTreeSet<ComponentId>)> {
         let mut changes = Vec::new();
+        // Before anybody was looked at after a restart nothing is told: it may be back.
+        if present.instances.iter().all(|health| *health == Health::Unknown) {
+            return changes;
+        }
         self.list.retain_mut(|tracked| {
             if !is_due(tracked, present) {
                 return true;

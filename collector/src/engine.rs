@@ -683,7 +683,8 @@ impl Engine {
             let latest = self.jobs_of[id.index()].iter().filter_map(|job| self.states[*job].latest.as_ref());
             latest.map(|latest| latest.started).max()
         };
-        let flapping = |id: InstanceId| self.jobs_of[id.index()].iter().any(|job| self.states[*job].tracker.flapping);
+        let flapping =
+            |id: InstanceId| self.jobs_of[id.index()].iter().any(|job| self.states[*job].tracker.flapping);
         let present = Present {
             model: &self.model,
             verdict,

@@ -51,9 +51,9 @@ impl LinkTemplate {
     /// # Errors
     /// When it is no address of the web, or names a place that there is none of.
     pub fn parse(name: &str, text: &str) -> Result<Self, LinkError> {
-        let scheme = ["https://", "http://"].into_iter().find(|scheme| {
-            text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        });
+        let scheme = ["https://", "http://"]
+            .into_iter()
+            .find(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
         let Some(scheme) = scheme else { return Err(LinkError::Scheme) };
         if text.len() == scheme.len() {
             return Err(LinkError::Scheme);
@@ -162,7 +162,10 @@ mod tests {
         assert_eq!(filled("10.0.0.1"), "http://10.0.0.1:9100/metrics?i=order-1&p=8080");
         assert_eq!(filled("fe80::1%eth0"), "http://[fe80::1]:9100/metrics?i=order-1&p=8080");
         let inside = LinkTemplate::parse("graph", "https://g.example/d/x?var-host={host}").unwrap();
-        assert_eq!(inside.of_instance("o", &instance("o-1", "::1")), "https://g.example/d/x?var-host=%3A%3A1");
+        assert_eq!(
+            inside.of_instance("o", &instance("o-1", "::1")),
+            "https://g.example/d/x?var-host=%3A%3A1"
+        );
     }
 
     #[test]

@@ -60,6 +60,10 @@ fn needs(method: &Method, path: &str) -> Needs {
 pub(crate) async fn guard(State(state): State<WebState>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // Nobody here echoes a request or is a tunnel.
+    if matches!(method, Method::TRACE | Method::CONNECT) {
+        return crate::server::not_allowed(request).await;
+    }
     let needs = needs(&method, &path);
     let checked = match needs {
         Needs::Nothing => Ok(None),

@@ -162,7 +162,8 @@ async fn an_incident_is_taken_on_noted_and_silenced_by_forms() {
 async fn a_node_is_silenced_and_paused_by_forms() {
     let server = server(false).await;
     server.board(|board| !board.open.is_empty()).await;
-    let (status, to, body) = server.send("/nodes/db?lang=zh", "", "do=maintenance&by=wang&for=30m&why=").await;
+    let (status, to, body) =
+        server.send("/nodes/db?lang=zh", "", "do=maintenance&by=wang&for=30m&why=").await;
     assert_eq!((status, to.as_str()), (StatusCode::SEE_OTHER, "/nodes/db?lang=zh"), "{body}");
     let html = server.get("/nodes/db?lang=zh", "").await;
     assert!(html.contains("维护至") && html.contains("立即结束"), "{html}");
@@ -220,16 +221,35 @@ async fn what_changes_something_answers_as_the_document_says() {
         ("post", "/api/v1/silences", "/api/v1/silences".to_owned(), silence, 201),
         ("post", "/api/v1/maintenance", "/api/v1/maintenance".to_owned(), silence, 201),
         ("post", "/api/v1/changes", "/api/v1/changes".to_owned(), r#"{"node": "db", "what": "1.2"}"#, 201),
-        ("post", "/api/v1/incidents/{id}/acknowledge", format!("/api/v1/incidents/{id}/acknowledge"), r#"{"by": "wang"}"#, 200),
-        ("post", "/api/v1/incidents/{id}/notes", format!("/api/v1/incidents/{id}/notes"), r#"{"by": "wang", "note": "x"}"#, 200),
-        ("delete", "/api/v1/incidents/{id}/acknowledge", format!("/api/v1/incidents/{id}/acknowledge"), "", 200),
+        (
+            "post",
+            "/api/v1/incidents/{id}/acknowledge",
+            format!("/api/v1/incidents/{id}/acknowledge"),
+            r#"{"by": "wang"}"#,
+            200,
+        ),
+        (
+            "post",
+            "/api/v1/incidents/{id}/notes",
+            format!("/api/v1/incidents/{id}/notes"),
+            r#"{"by": "wang", "note": "x"}"#,
+            200,
+        ),
+        (
+            "delete",
+            "/api/v1/incidents/{id}/acknowledge",
+            format!("/api/v1/incidents/{id}/acknowledge"),
+            "",
+            200,
+        ),
         ("delete", "/api/v1/silences/{id}", "/api/v1/silences/SILENCE".to_owned(), "", 200),
         ("get", "/api/v1/silences", "/api/v1/silences".to_owned(), "", 200),
         ("get", "/api/v1/record", "/api/v1/record".to_owned(), "", 200),
     ] {
         let asked = asked.replace("SILENCE", &silenced);
         let request = Request::builder().method(method.to_uppercase().as_str()).uri(&asked);
-        let request = if body.is_empty() { request } else { request.header("content-type", "application/json") };
+        let request =
+            if body.is_empty() { request } else { request.header("content-type", "application/json") };
         let (status, _, answer) = server.ask(request, body).await;
         assert_eq!(status.as_u16(), wanted, "{method} {asked}: {answer}");
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();

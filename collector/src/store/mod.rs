@@ -201,9 +201,10 @@ impl Store {
     pub async fn restore(&self, model: &Model) -> Result<Restored, StoreError> {
         let mut restored = Restored::default();
         let names = Names::of(model);
-        for row in sqlx::query("SELECT body FROM incidents WHERE state IN ('open', 'ending') ORDER BY opened_ms")
-            .fetch_all(&self.pool)
-            .await?
+        for row in
+            sqlx::query("SELECT body FROM incidents WHERE state IN ('open', 'ending') ORDER BY opened_ms")
+                .fetch_all(&self.pool)
+                .await?
         {
             restored.open.push(record::read(&names, row.try_get::<&str, _>(0)?)?);
         }

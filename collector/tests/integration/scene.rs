@@ -97,7 +97,8 @@ pub(crate) fn outage_batch(round: i64) -> Batch {
     for node in 0..20 {
         let words = "no answer in 1.5 s, and words enough to fill some pages of the database file".to_owned();
         let level = if round % 2 == 0 { "red" } else { "green" }.to_owned();
-        let moved = LevelChange { node: format!("db-{node}"), at: now, level, words, ..LevelChange::default() };
+        let moved =
+            LevelChange { node: format!("db-{node}"), at: now, level, words, ..LevelChange::default() };
         batch.level(moved, now);
     }
     batch.watched(at(0), now);

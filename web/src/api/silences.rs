@@ -205,7 +205,8 @@ async fn take(
     body: Result<Bytes, BytesRejection>,
     kind: QuietKind,
 ) -> Result<Silence, Problem> {
-    take_one(state, parse(headers, body, r#"{"nodes": ["order-db"], "for": "2h", "why": "..."}"#)?, kind).await
+    take_one(state, parse(headers, body, r#"{"nodes": ["order-db"], "for": "2h", "why": "..."}"#)?, kind)
+        .await
 }
 
 /// Begins what `new` wishes.

@@ -79,7 +79,9 @@ impl Forms {
         }
         match operator(state, headers, ip(peer)) {
             // Whoever sits at this machine has no name yet.
-            Ok(person) => forms.by = person.name.strip_prefix("this machine").map_or(person.name.clone(), str::to_owned),
+            Ok(person) => {
+                forms.by = person.name.strip_prefix("this machine").map_or(person.name.clone(), str::to_owned)
+            }
             Err(why) => {
                 forms.login = why == Barred::Nobody;
                 forms.barred = match why {

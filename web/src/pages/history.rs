@@ -183,7 +183,8 @@ fn window(wanted: &Wanted, now: Timestamp, format: &Format) -> Result<Window, &'
         let midnight = format.zone.to_ambiguous_zoned_datetime(date.at(0, 0, 0, 0)).compatible().ok()?;
         Some(midnight.timestamp())
     };
-    let text = |text: &Option<String>| text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+    let text =
+        |text: &Option<String>| text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
     let to = match text(&wanted.to) {
         Some(text) => day(&text, 1).or_else(|| moment(&text)).ok_or(odd)?,
         None => now,
@@ -259,11 +260,15 @@ fn fill(
         Lang::En => format!("{all}, {red} of them red"),
         Lang::Zh => format!("{all} 起，其中红色 {red} 起"),
     };
-    page.incidents = listed.iter().map(|incident| incident_row(incident, board, query, now, format)).collect();
-    let by_name: BTreeMap<&str, &Availability> = found.nodes.iter().map(|node| (node.node.as_str(), node)).collect();
+    page.incidents =
+        listed.iter().map(|incident| incident_row(incident, board, query, now, format)).collect();
+    let by_name: BTreeMap<&str, &Availability> =
+        found.nodes.iter().map(|node| (node.node.as_str(), node)).collect();
     page.objectives = objectives
         .iter()
-        .map(|objective| objective_row(objective, by_name.get(objective.component.as_str()).copied(), board, format))
+        .map(|objective| {
+            objective_row(objective, by_name.get(objective.component.as_str()).copied(), board, format)
+        })
         .collect();
     let mut nodes: Vec<&Availability> =
         found.nodes.iter().filter(|node| !(node.time.red() + node.time.yellow).is_zero()).collect();
@@ -281,7 +286,13 @@ fn fill(
     }
 }
 
-fn incident_row(incident: &Incident, board: &Board, query: &str, now: Timestamp, format: &Format) -> IncidentRow {
+fn incident_row(
+    incident: &Incident,
+    board: &Board,
+    query: &str,
+    now: Timestamp,
+    format: &Format,
+) -> IncidentRow {
     let end = incident.resolved_at.unwrap_or(now);
     let open = incident.state == IncidentState::Open;
     let affected = incident.verdict.affected.len();
@@ -352,7 +363,13 @@ fn objective_row(
     }
 }
 
-fn worst_row(node: &Availability, id: Option<NodeId>, board: &Board, query: &str, format: &Format) -> WorstRow {
+fn worst_row(
+    node: &Availability,
+    id: Option<NodeId>,
+    board: &Board,
+    query: &str,
+    format: &Format,
+) -> WorstRow {
     let title = match id {
         Some(NodeId::Component(id)) => board.model.component(id).title.get(format.lang).to_owned(),
         Some(NodeId::Instance(_)) => node.node.clone(),
@@ -416,10 +433,7 @@ mod tests {
     fn a_promise_that_was_missed_does_not_look_kept() {
         let shown = [1.0, 0.999_999_9, 0.999_95, 0.99, 0.5, 0.0, -2.0].map(percent);
         let shown: Vec<String> = shown.iter().map(|text| text.replace('\u{2009}', " ")).collect();
-        assert_eq!(
-            shown,
-            ["100 %", "99.9999 %", "99.995 %", "99 %", "50.0 %", "0.00 %", "−200.0 %"]
-        );
+        assert_eq!(shown, ["100 %", "99.9999 %", "99.995 %", "99 %", "50.0 %", "0.00 %", "−200.0 %"]);
     }
 
     #[test]
@@ -433,7 +447,8 @@ mod tests {
         assert_eq!(of("2026-11-22", "2026-11-22").unwrap(), "2026-11-21T16:00:00Z 2026-11-22T16:00:00Z");
         assert_eq!(of("2026-11-22", "2030-01-01").unwrap(), "2026-11-21T16:00:00Z 2026-11-24T12:11:03Z");
         assert_eq!(of("", "").unwrap(), "2026-11-17T12:11:03Z 2026-11-24T12:11:03Z");
-        for (from, to) in [("soon", ""), ("2026-11-23", "2026-11-22"), ("2020-01-01", ""), ("2030-01-01", "")] {
+        for (from, to) in [("soon", ""), ("2026-11-23", "2026-11-22"), ("2020-01-01", ""), ("2030-01-01", "")]
+        {
             assert!(of(from, to).is_err(), "{from} {to}");
         }
     }

@@ -239,7 +239,8 @@ fn page(
 /// `Acknowledged by wang at 12:09:02: on it`.
 fn taken_on(ack: &Acknowledgement, format: &Format) -> String {
     let at = format.time(ack.at);
-    let note = ack.note.as_deref().map(|note| format!("{}{note}", format.pick(": ", "："))).unwrap_or_default();
+    let note =
+        ack.note.as_deref().map(|note| format!("{}{note}", format.pick(": ", "："))).unwrap_or_default();
     match format.lang {
         Lang::En => format!("Acknowledged by {} at {at}{note}", ack.by),
         Lang::Zh => format!("{} 于 {at} 认领{note}", ack.by),

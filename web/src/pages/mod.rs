@@ -81,6 +81,8 @@ struct Missing {
 #[template(path = "problem.html")]
 struct ProblemPage {
     head: Head,
+    /// What it means, for who does not read the detail.
+    words: &'static str,
     detail: String,
     /// The page that was asked.
     back: String,
@@ -91,8 +93,20 @@ struct ProblemPage {
 /// The page for something that was asked for and cannot be done.
 pub(crate) fn problem(problem: &Problem, headers: &HeaderMap, uri: &Uri) -> Response {
     let asked = Query::<Asked>::try_from_uri(uri).map(|query| query.0).unwrap_or_default();
+    let head = Head::of(&Prefs::of(&asked, headers));
+    let (en, zh) = match problem.status() {
+        StatusCode::UNAUTHORIZED => ("Nobody knows who you are.", "请先登录。"),
+        StatusCode::FORBIDDEN => ("You may not do that.", "您没有权限执行此操作。"),
+        StatusCode::NOT_FOUND => ("It is over, or there is none.", "目标不存在或已结束。"),
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+            ("Something in the form is missing or wrong.", "表单内容缺失或有误。")
+        }
+        StatusCode::CONFLICT => ("It does not fit what is there.", "与现有内容冲突。"),
+        _ => ("The monitor cannot do it now.", "监控暂时无法执行。"),
+    };
     let page = ProblemPage {
-        head: Head::of(&Prefs::of(&asked, headers)),
+        words: if head.lang == Lang::En { en } else { zh },
+        head,
         detail: problem.detail().to_owned(),
         back: uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         login: problem.is(StatusCode::UNAUTHORIZED),

@@ -131,16 +131,12 @@ pub(crate) async fn node(
     render(StatusCode::OK, &page(&board, of, (signals, forms), Head::of(&prefs), &format))
 }
 
-fn page(
-    board: &Board,
-    of: Of,
-    (signals, forms): (Signals, Forms),
-    head: Head,
-    format: &Format,
-) -> NodePage {
+fn page(board: &Board, of: Of, (signals, forms): (Signals, Forms), head: Head, format: &Format) -> NodePage {
     let id = of.component;
-    let name =
-        of.instance.map_or_else(|| &board.model.component(id).name, |id| &board.model.instance(id).name).clone();
+    let name = of
+        .instance
+        .map_or_else(|| &board.model.component(id).name, |id| &board.model.instance(id).name)
+        .clone();
     let (component, state, lang) = (board.model.component(id), board.component(id), format.lang);
     let (red, green) = (component.confirm.red_after, component.confirm.green_after);
     let confirm = match lang {
@@ -285,9 +281,10 @@ fn instance(board: &Board, id: InstanceId, format: &Format) -> InstanceRow {
 /// The links of what the page is of.
 fn links(board: &Board, of: Of) -> Vec<Link> {
     let component = board.model.component(of.component);
-    let own = component.links.iter().filter_map(|link| {
-        Some(Link { name: link.name.clone(), href: link.of_component(&component.name)? })
-    });
+    let own = component
+        .links
+        .iter()
+        .filter_map(|link| Some(Link { name: link.name.clone(), href: link.of_component(&component.name)? }));
     own.chain(of.instance.into_iter().flat_map(|id| instance_links(board, id))).collect()
 }
 
@@ -296,7 +293,8 @@ fn instance_links(board: &Board, id: InstanceId) -> Vec<Link> {
     let instance = board.model.instance(id);
     let component = board.model.component(instance.component);
     let own = component.links.iter().filter(|link| link.is_of_instance());
-    own.map(|link| Link { name: link.name.clone(), href: link.of_instance(&component.name, instance) }).collect()
+    own.map(|link| Link { name: link.name.clone(), href: link.of_instance(&component.name, instance) })
+        .collect()
 }
 
 /// The confirmed faults, the newest first.

@@ -473,7 +473,8 @@ fn bars(past: &Past, window: Window, of: Of, format: &Format) -> Vec<Bar> {
         (if any { piece.level.health } else { Health::Green }, any)
     };
     let shown = |piece: &Piece| (piece.level.health, !piece.level.is_red_itself());
-    let bar = |title: &'static str, of: &dyn Fn(&Piece) -> (Health, bool)| bar(title, past, window, of, format);
+    let bar =
+        |title: &'static str, of: &dyn Fn(&Piece) -> (Health, bool)| bar(title, past, window, of, format);
     if of.instance.is_some() {
         let shown = |piece: &Piece| (piece.level.health, piece.level.explained_by.is_some());
         return vec![bar(format.pick_static("Level", "状态"), &shown)];
@@ -523,11 +524,7 @@ fn bar(
         };
         (class, short(x.min(BAR - width)), short(width))
     };
-    Bar {
-        title,
-        words: words.join(format.pick(", ", "，")),
-        marks: spans.into_iter().map(mark).collect(),
-    }
+    Bar { title, words: words.join(format.pick(", ", "，")), marks: spans.into_iter().map(mark).collect() }
 }
 
 #[cfg(test)]

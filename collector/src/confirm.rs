@@ -345,7 +345,7 @@ mod tests {
         fold(&mut t, 1, Judged::green());
         fold(&mut t, 4, slow());
         assert_eq!(fold(&mut t, 4, bad(FaultKind::Refused)), Step::Changed);
-        assert_eq!(patience(Duration::from_secs(60)), Duration::from_secs(2));
+        assert_eq!(patience(Duration::from_mins(1)), Duration::from_secs(2));
     }
 
     #[test]

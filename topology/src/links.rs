@@ -107,26 +107,26 @@ impl LinkTemplate {
                 (Part::Text(text), _) => out.push_str(text),
                 (Part::Component, _) => out.extend(encoded(component)),
                 (Part::Instance, Some(instance)) => out.extend(encoded(&instance.name)),
-                (Part::Host, Some(instance)) => self.host(&mut out, &instance.address.host),
+                (Part::Host, Some(instance)) => host(&mut out, &instance.address.host),
                 (Part::Port, Some(instance)) => out.push_str(&instance.address.port.to_string()),
                 (_, None) => {}
             }
         }
         out
     }
+}
 
-    /// A literal IPv6 address stands in brackets where a host stands, and is encoded elsewhere.
-    fn host(&self, out: &mut String, host: &str) {
-        let in_authority = out.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']));
-        if in_authority && host.contains(':') {
-            // What a zone index needs (`%25`) no browser takes in an address.
-            let literal = host.split('%').next().unwrap_or(host);
-            out.push('[');
-            out.push_str(literal);
-            out.push(']');
-        } else {
-            out.extend(encoded(host));
-        }
+/// A literal IPv6 address stands in brackets where a host stands, and is encoded elsewhere.
+fn host(out: &mut String, host: &str) {
+    let in_authority = out.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']));
+    if in_authority && host.contains(':') {
+        // What a zone index needs (`%25`) no browser takes in an address.
+        let literal = host.split('%').next().unwrap_or(host);
+        out.push('[');
+        out.push_str(literal);
+        out.push(']');
+    } else {
+        out.extend(encoded(host));
     }
 }
 

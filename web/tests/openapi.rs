@@ -33,7 +33,7 @@ pub(crate) fn check(path: &str, method: &str, status: StatusCode, body: &Value) 
 fn routes() -> BTreeMap<String, BTreeSet<&'static str>> {
     let source = include_str!("../src/server.rs");
     let source = source.split("/// Serves until").next().unwrap();
-    let mut routes = BTreeMap::new();
+    let mut routes: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for chunk in source.split(".route(").skip(1) {
         let path = chunk.split('"').nth(1).unwrap().to_owned();
         if !path.starts_with("/api/") {
@@ -47,7 +47,7 @@ fn routes() -> BTreeMap<String, BTreeSet<&'static str>> {
                 .any(|(at, _)| !call[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
         };
         let methods = ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| has(method));
-        routes.insert(path, methods.collect());
+        routes.entry(path).or_default().extend(methods);
     }
     routes
 }

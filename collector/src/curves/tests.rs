@@ -71,6 +71,32 @@ fn a_fall_is_seen_within_minutes_and_so_is_its_end() {
 }
 
 #[test]
+fn an_outage_stays_told_when_business_is_back_and_over_a_restart() {
+    let model = model();
+    let mut curves = week(&model);
+    let start = 8 * DAY;
+    let share = |m: i64| if (start + 10..start + 30).contains(&m) { 0.1 } else { 1.0 };
+    let mut kept: Vec<_> = (0..start).map(|m| ("orders".to_owned(), at(m), usual(m))).collect();
+    for minute in start..start + 60 {
+        let value = usual(minute) * share(minute);
+        take(&mut curves, &model, minute, value);
+        kept.push(("orders".to_owned(), at(minute), value));
+        if minute == start + 25 {
+            let since = curves.states()[0].since().unwrap();
+            assert!(since > at(start + 9) && since < at(start + 17), "{since}");
+        }
+    }
+    let state = curves.states()[0].clone();
+    let [outage] = state.outages[..] else { panic!("{:?}", state.outages) };
+    assert_eq!((state.since(), state.level), (None, Level::Green));
+    assert!(outage.to.is_some_and(|to| to >= at(start + 30) && to < at(start + 37)), "{outage:?}");
+    let mut again = Curves::new(&model, at(start + 60));
+    again.restore(&model, &kept, at(start + 60));
+    assert_eq!(again.states()[0].outages, [outage]);
+    assert_eq!(again.states()[0].level, Level::Unknown, "what it is now the next value tells");
+}
+
+#[test]
 fn one_odd_day_proves_nothing() {
     let model = model();
     let mut curves = Curves::new(&model, at(0));

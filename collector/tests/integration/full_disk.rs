@@ -1,4 +1,5 @@
 //! A disk that is full, for real: a small tmpfs and a file that fills it. Mounting needs root.
+#![allow(clippy::print_stderr, reason = "a test that is not tried says so")]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -100,9 +101,9 @@ async fn a_disk_that_fills_at_whatever_statement_loses_no_message_and_no_level()
     let history = History::of(&store);
     let window = Window::new(at(0) - SignedDuration::from_secs(1), at(rounds * 60)).unwrap();
     let changes = history.changes(window, None, 100_000).await.unwrap();
-    assert_eq!(changes.len() as i64, rounds * 20, "every level once");
+    assert_eq!(i64::try_from(changes.len()).unwrap(), rounds * 20, "every level once");
     let incidents = history.incidents(&crate::scene::model(), window, 1_000).await.unwrap();
-    assert_eq!(incidents.len() as i64, rounds);
+    assert_eq!(i64::try_from(incidents.len()).unwrap(), rounds);
     assert!(incidents.iter().all(|incident| incident.state == IncidentState::Open));
     store.close().await;
 }

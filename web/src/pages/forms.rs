@@ -23,6 +23,9 @@ use crate::guard::{Barred, operator};
 use crate::respond::Problem;
 use crate::view::Format;
 
+/// What the guard calls whoever sits at this machine.
+const HERE: &str = "this machine";
+
 /// Who asks, by the address of the connection.
 pub(crate) type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
@@ -80,7 +83,7 @@ impl Forms {
         match operator(state, headers, ip(peer)) {
             // Whoever sits at this machine has no name yet.
             Ok(person) => {
-                forms.by = person.name.strip_prefix("this machine").map_or(person.name.clone(), str::to_owned)
+                forms.by = if person.name == HERE { String::new() } else { person.name };
             }
             Err(why) => {
                 forms.login = why == Barred::Nobody;

@@ -86,9 +86,8 @@ impl Range {
     /// Points of a curve: of one instance as many as can be told apart, of several so few that the rows stay few.
     const fn points(self, one: bool) -> u32 {
         match (self, one) {
-            (Self::Hour, true) => 180,
+            (Self::Hour | Self::Six, true) => 180,
             (Self::Hour, false) => 60,
-            (Self::Six, true) => 180,
             (Self::Six, false) => 72,
             (Self::Day, true) => 288,
             (Self::Day, false) => 144,
@@ -541,7 +540,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_a_gap_and_one_point_alone_is_seen() {
-        let (step, window) = (Duration::from_secs(60), Window::new(at(0), at(600)).unwrap());
+        let (step, window) = (Duration::from_mins(1), Window::new(at(0), at(600)).unwrap());
         let drawn = Drawn::of(&points(&[0, 60, 120, 300, 480, 540]), step, [None, None], window);
         let lines: Vec<usize> = drawn.parts.iter().map(|(_, line)| line.split(' ').count()).collect();
         assert_eq!(lines, [3, 2, 2]);
@@ -553,7 +552,7 @@ mod tests {
 
     #[test]
     fn a_threshold_far_above_the_curve_does_not_flatten_it() {
-        let (step, window) = (Duration::from_secs(60), Window::new(at(0), at(600)).unwrap());
+        let (step, window) = (Duration::from_mins(1), Window::new(at(0), at(600)).unwrap());
         let of = |limits| Drawn::of(&points(&[60, 120]), step, limits, window);
         let near = of([Some(200.0), Some(400.0)]);
         assert!(near.height(200.0).is_some() && near.height(400.0).is_some());

@@ -25,13 +25,13 @@ pub(crate) async fn run(args: &ObjectivesArgs) -> Result<Exit> {
     Ok(exit(&answer))
 }
 
-/// 2 when a budget is overdrawn, 1 when one burns ten times too fast or more.
+/// 2 when a budget is overdrawn, 1 when one burns so fast that somebody is to be called.
 fn exit(answer: &Value) -> Exit {
     let all = || answer["objectives"].as_array().into_iter().flatten();
     if all().any(|one| one["budget_left"].as_f64().is_some_and(|left| left < 0.0)) {
         return Exit::Red;
     }
-    if all().any(|one| one["burn_rate_1h"].as_f64().is_some_and(|rate| rate >= 10.0)) {
+    if all().any(|one| one["burning"] == true) {
         return Exit::Failed;
     }
     Exit::Good

@@ -104,7 +104,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     tasks.spawn(follower.run(shutdown.clone()));
     tasks.spawn(curves.run(boards.clone(), control.clone(), clock, shutdown.clone()));
     let objectives = Objectives::default();
-    tasks.spawn(objectives.clone().run(history.clone(), boards.clone(), clock, shutdown.clone()));
+    tasks.spawn(objectives.clone().run(
+        history.clone(),
+        boards.clone(),
+        control.clone(),
+        clock,
+        shutdown.clone(),
+    ));
     if let Some(url) = args.heartbeat_url {
         let beating = heartbeat_out::run(
             url.into(),
@@ -126,7 +132,6 @@ pub(crate) async fn run(args: ServeArgs) -> Result<Exit> {
     let mut state = web::WebState::new(boards, collector::clock::now);
     (state.control, state.reload, state.token) = (Some(control), Some(reload), token);
     state.reports = Some(Reports::to(reports));
-    state.past = Some(past(&history, &state));
     state.history = Some(history);
     (state.access, state.private, state.objectives) = (Some(access), args.private, objectives);
     let serving = tokio::spawn(web::serve(listener, state, shutdown.clone()));
@@ -186,15 +191,6 @@ async fn wait_for_end(
         _ = interrupt.recv() => tracing::warn!("a second Ctrl-C: gone at once"),
     }
     Ok(stopped_by)
-}
-
-/// Boards of the past, in the topology of now.
-fn past(history: &History, state: &web::WebState) -> web::Past {
-    let (history, boards) = (history.clone(), state.boards.clone());
-    Arc::new(move |at| {
-        let (history, now) = (history.clone(), boards.current());
-        Box::pin(async move { history.board(&now, at).await.ok().map(Arc::new) })
-    })
 }
 
 /// Runs `work` until the end.

@@ -11,14 +11,18 @@ use topology::verdict::Verdict;
 
 use crate::alert::route;
 use crate::announce::{Event, Message, Now, Told};
-use crate::incident::{Incident, IncidentState, TimelineEntry};
+use crate::incident::{Acknowledgement, Incident, IncidentState, TimelineEntry};
 use crate::incidents::{Change, Kept, What};
+use crate::sentence;
+use crate::silence::Silences;
 
 /// One such incident, going on.
 #[derive(Debug)]
 pub(crate) struct Beside {
     pub(crate) incident: Incident,
     told: Told,
+    /// Somebody asked for a change, told with the next step.
+    asked: bool,
 }
 
 /// What makes it, where it is one of these: it stands where others keep their root causes.
@@ -32,12 +36,12 @@ impl Beside {
     pub(crate) fn open(what: &str, incident: Incident, now: Timestamp) -> Self {
         let mut told = Told::nothing(now);
         told.settled = Some((BTreeSet::from([format!("beside:{what}")]), now));
-        Self { incident, told }
+        Self { incident, told, asked: false }
     }
 
     /// As a database kept it.
     pub(crate) fn back(Kept { incident, told }: Kept) -> Self {
-        Self { incident, told }
+        Self { incident, told, asked: false }
     }
 
     /// Notes what has happened.
@@ -45,17 +49,46 @@ impl Beside {
         self.incident.timeline.push(TimelineEntry { at, what });
     }
 
+    /// Somebody takes it on, or lets it go again.
+    pub(crate) fn acknowledge(&mut self, by: Option<Acknowledgement>, now: Timestamp) -> Incident {
+        let by = by.map(|ack| Acknowledgement { level: self.incident.level, ..ack });
+        self.say(sentence::taken_on(by.as_ref().map(|ack| (&*ack.by, ack.note.as_deref()))), now);
+        self.incident.acknowledged = by;
+        self.incident.clone()
+    }
+
+    /// Somebody says something of it.
+    pub(crate) fn say(&mut self, what: Text, now: Timestamp) -> Incident {
+        self.note(now, what);
+        self.asked = true;
+        self.incident.clone()
+    }
+
+    /// True once after somebody asked for something.
+    pub(crate) fn was_asked(&mut self) -> bool {
+        std::mem::take(&mut self.asked)
+    }
+
     /// Who is to be told by now, when the first message waits for `hold`.
-    pub(crate) fn due(&mut self, model: &Model, hold: Duration, now: Timestamp) -> Vec<Message> {
+    pub(crate) fn due(
+        &mut self,
+        model: &Model,
+        silences: &Silences,
+        hold: Duration,
+        now: Timestamp,
+    ) -> Vec<Message> {
         let roots = self.told.settled.as_ref().map(|(roots, _)| roots.clone()).unwrap_or_default();
+        let acknowledged = self.incident.acknowledged.as_ref().map(|ack| ack.level);
         let wanted = route::wanted(&route::Facts {
             model,
             verdict: &self.incident.verdict,
             level: self.incident.level,
             components: &[],
-            unanswered_since: self.told.first_at,
+            burning: None,
+            unanswered_since: self.told.first_at.filter(|_| acknowledged.is_none()),
             now,
         });
+        self.incident.silenced = silences.silence(model, &self.incident, now);
         self.told.due(&Now {
             roots: &roots,
             level: self.incident.level,
@@ -63,8 +96,8 @@ impl Beside {
             hold,
             recurrence_hold: Duration::ZERO,
             wanted: &wanted,
-            silenced: false,
-            acknowledged: None,
+            silenced: self.incident.silenced,
+            acknowledged,
             at: now,
         })
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use topology::fault::FaultKind;
 use topology::level::Health;
 use topology::model::Confirm;
+use topology::text::Text;
 
 use crate::clock::between;
 use crate::judge::Judged;
@@ -265,9 +266,49 @@ impl Tracker {
         }
     }
 
+    /// What is confirmed, in words: of a flapping one that it flaps, and what it is now.
+    pub(crate) fn told(&self) -> Judged {
+        let (Some(first), Some(last), true) = (self.changes.front(), self.changes.back(), self.flapping)
+        else {
+            return self.confirmed.clone();
+        };
+        let (n, span) = (self.changes.len(), between(*first, *last).as_secs());
+        let (now, now_zh) = (&self.confirmed.words.en, &self.confirmed.words.zh);
+        let then = |words: &str, before: &str| {
+            if words.is_empty() { String::new() } else { format!("{before}{words}") }
+        };
+        let mut told = self.confirmed.clone();
+        told.words = Text::new(
+            format!("flapping: {n} changes in {}{}", span_en(span), then(now, "; now: ")),
+            format!("抖动：{} 内变化 {n} 次{}", span_zh(span), then(now_zh, "；当前：")),
+        );
+        if told.short.en.is_empty() {
+            told.short = Text::new("flapping", "抖动");
+        }
+        told
+    }
+
     /// The level to show: a flapping one is held at red.
     pub fn health(&self) -> Health {
         if self.flapping { Health::Red } else { self.confirmed.health }
+    }
+}
+
+/// `1 min 30 s`.
+fn span_en(seconds: u64) -> String {
+    match (seconds / 60, seconds % 60) {
+        (0, s) => format!("{s} s"),
+        (m, 0) => format!("{m} min"),
+        (m, s) => format!("{m} min {s} s"),
+    }
+}
+
+/// `1 分 30 秒`.
+fn span_zh(seconds: u64) -> String {
+    match (seconds / 60, seconds % 60) {
+        (0, s) => format!("{s} 秒"),
+        (m, 0) => format!("{m} 分"),
+        (m, s) => format!("{m} 分 {s} 秒"),
     }
 }
 

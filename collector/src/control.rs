@@ -1,6 +1,7 @@
 //! How others ask something of the collector, which alone owns the state: a bounded queue of commands, each
 //! answered once a board that shows its effect is out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -34,6 +35,10 @@ pub(crate) enum Command {
     EndSilence(String, oneshot::Sender<Option<Silence>>),
     /// Somebody takes an open incident on, or lets it go.
     Acknowledge(String, Option<Acknowledgement>, oneshot::Sender<Option<Incident>>),
+    /// Somebody says something of an open incident: its id, who, what.
+    Note(String, String, String, oneshot::Sender<Option<Incident>>),
+    /// The components whose error budget burns; none when nobody knows.
+    Burning(Option<BTreeSet<String>>),
     /// A value of a curve, or why there is none; false when there is no such curve.
     Curve(String, Timestamp, Result<f64, String>, oneshot::Sender<bool>),
     /// A line for the audit log.
@@ -111,6 +116,22 @@ impl Control {
         by: Option<Acknowledgement>,
     ) -> Result<Option<Incident>, Gone> {
         self.ask(|reply| Command::Acknowledge(id, by, reply)).await
+    }
+
+    /// Writes a note into the timeline of an open incident. None when there is no open incident with this id.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn note(&self, id: String, by: String, words: String) -> Result<Option<Incident>, Gone> {
+        self.ask(|reply| Command::Note(id, by, words, reply)).await
+    }
+
+    /// Tells which components' error budgets burn; none when nobody knows.
+    ///
+    /// # Errors
+    /// When the collector has ended.
+    pub async fn burning(&self, components: Option<BTreeSet<String>>) -> Result<(), Gone> {
+        self.commands.send(Command::Burning(components)).await.map_err(|_| Gone)
     }
 
     /// Hands over a value of a curve that was true at `at`, or why there is none; false when there is no such curve.

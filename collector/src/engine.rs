@@ -14,6 +14,7 @@ use topology::model::{Confirm, InstanceId, Model, Probe, Threshold};
 use topology::rollup::{self, RolledUp};
 use topology::verdict::{InstanceFacts, Looks, Onset, Situation, Verdict, WitnessFact, solve};
 
+use crate::beside::Beside;
 use crate::board::{Board, MonitorState};
 use crate::changes::{ChangeNote, Changes};
 use crate::clock::{between, seconds};
@@ -142,6 +143,8 @@ pub struct Engine {
     pub(crate) silences: Silences,
     /// Who is being worked at.
     pub(crate) upkeep: Upkeep,
+    /// The components whose error budget burns, by history; none when nobody knows.
+    pub(crate) burning: Option<BTreeSet<String>>,
     /// The names in what is kept of the recent past.
     pub(crate) interned: Interned,
     /// Nobody was unhealthy when the last board was made.
@@ -177,6 +180,7 @@ impl Engine {
             changes: Changes::default(),
             silences: Silences::default(),
             upkeep: Upkeep::default(),
+            burning: None,
             interned: Interned::default(),
             calm: true,
             new_id,
@@ -251,7 +255,27 @@ impl Engine {
 
     /// Somebody takes an open incident on, or lets it go again.
     pub fn acknowledge(&mut self, id: &str, by: Option<Acknowledgement>, now: Timestamp) -> Option<Incident> {
+        if let Some(beside) = self.beside(id) {
+            return Some(beside.acknowledge(by, now));
+        }
         self.incidents.acknowledge(id, by, now)
+    }
+
+    /// Somebody says something of an open incident; the incident as it is then.
+    pub fn note(&mut self, id: &str, by: &str, words: &str, now: Timestamp) -> Option<Incident> {
+        let said = sentence::said_by(by, words);
+        if let Some(beside) = self.beside(id) {
+            return Some(beside.say(said, now));
+        }
+        self.incidents.note(id, said, now)
+    }
+
+    /// The open incident with this id that no node makes.
+    fn beside(&mut self, id: &str) -> Option<&mut Beside> {
+        match self.sight.find(id) {
+            Some(blind) => Some(blind),
+            None => self.outages.find(id),
+        }
     }
 
     /// The file in force.
@@ -438,7 +462,7 @@ impl Engine {
     /// The tracker that makes an instance's level, if it is unhealthy.
     pub(crate) fn judged(&self, instance: InstanceId) -> Judged {
         match self.own(instance) {
-            (_, Some(job)) => self.states[job].tracker.confirmed.clone(),
+            (_, Some(job)) => self.states[job].tracker.told(),
             (Health::Unknown, None) => Judged::unknown(),
             (_, None) => Judged::green(),
         }
@@ -537,12 +561,12 @@ impl Engine {
         let mut changes = Vec::new();
         // Before everybody was looked at, nobody knows whether sight is back.
         if why_blind.is_some() || health.iter().any(|h| *h != Health::Unknown) {
-            changes.extend(self.sight.step(&self.model, why_blind, now, &*self.new_id));
+            changes.extend(self.sight.step((&self.model, &self.silences), why_blind, now, &*self.new_id));
         }
         self.curves.expire(&self.model, now);
         let green = why_blind.is_none() && health.iter().all(|h| !h.is_unhealthy() && *h != Health::Unknown);
         let states = self.curves.states();
-        changes.extend(self.outages.step(&self.model, &states, green, now, &*self.new_id));
+        changes.extend(self.outages.step((&self.model, &self.silences), &states, green, now, &*self.new_id));
         changes
     }
 
@@ -663,6 +687,8 @@ impl Engine {
             let latest = self.jobs_of[id.index()].iter().filter_map(|job| self.states[*job].latest.as_ref());
             latest.map(|latest| latest.started).max()
         };
+        let flapping =
+            |id: InstanceId| self.jobs_of[id.index()].iter().any(|job| self.states[*job].tracker.flapping);
         let present = Present {
             model: &self.model,
             verdict,
@@ -674,6 +700,8 @@ impl Engine {
             grace: longest * STALE_AFTER + Duration::from_secs(3),
             changes: &noted,
             looked_at: &looked_at,
+            flapping: &flapping,
+            burning: self.burning.as_ref(),
             silences: &self.silences,
         };
         let changes = incidents.step(&present, &*self.new_id);

@@ -15,6 +15,7 @@ use crate::announce::{Event, Message, Now, Told};
 use crate::changes::ChangeNote;
 use crate::clock::between;
 use crate::confirm::FLAP_QUIET;
+use crate::endings::{Endings, is_ending, longest_interval};
 use crate::incident::{Acknowledgement, Incident, IncidentState, TimelineEntry};
 use crate::names::Names;
 use crate::sentence;
@@ -34,6 +35,8 @@ const LONGEST_MEMORY: Duration = Duration::from_hours(1);
 pub struct Incidents {
     open: Vec<Tracked>,
     resolved: Vec<Incident>,
+    /// Those that are over, and whose end waits to be told.
+    endings: Endings,
     /// When causes recovered, and whom they had affected: what was seen of those before that blames nobody.
     recovered: Vec<(Timestamp, BTreeSet<ComponentId>)>,
     /// When incidents were over that somebody had been told of, and whose they were: what breaks again soon waits.
@@ -42,12 +45,15 @@ pub struct Incidents {
     asked: Vec<String>,
 }
 
-#[derive(Debug)]
-struct Tracked {
-    incident: Incident,
-    told: Told,
+/// An incident, and what has been told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked {
+    pub(crate) incident: Incident,
+    pub(crate) told: Told,
     /// Since when none of its roots is unhealthy any more, while others still are.
     recovering: Option<Timestamp>,
+    /// A root of it was held at red because it flapped: its end has waited already.
+    pub(crate) flapped: bool,
 }
 
 /// What the incidents need to know of the present.
@@ -72,6 +78,10 @@ pub struct Present<'a> {
     pub changes: &'a [ChangeNote],
     /// When the latest look at an instance began that its level stands on.
     pub looked_at: &'a dyn Fn(InstanceId) -> Option<Timestamp>,
+    /// Who is held at its worst level because it keeps changing.
+    pub flapping: &'a dyn Fn(InstanceId) -> bool,
+    /// The components whose error budget burns; none when nobody knows.
+    pub burning: Option<&'a BTreeSet<String>>,
     /// What is to be kept quiet.
     pub silences: &'a Silences,
 }
@@ -128,9 +138,12 @@ impl Incidents {
 
     /// Takes over what a database kept.
     pub fn restore(kept: Vec<Kept>, resolved: Vec<Incident>) -> Self {
-        let open =
-            kept.into_iter().map(|Kept { incident, told }| Tracked { incident, told, recovering: None });
-        Self { open: open.collect(), resolved, ..Self::default() }
+        let all = kept.into_iter().map(|Kept { incident, told }| Tracked::new(incident, told));
+        let (ending, open): (Vec<Tracked>, Vec<Tracked>) =
+            all.partition(|tracked| is_ending(&tracked.incident, &tracked.told));
+        let over = ending.iter().map(|tracked| tracked.incident.clone());
+        let resolved = over.chain(resolved).collect();
+        Self { open, resolved, endings: Endings::restore(ending), ..Self::default() }
     }
 
     /// Somebody takes an open incident on, or lets it go again; the incident as it is then.
@@ -147,6 +160,14 @@ impl Incidents {
         incident.acknowledged = by;
         self.asked.push(id.to_owned());
         Some(incident.clone())
+    }
+
+    /// Writes a line into the timeline of an open incident; the incident as it is then.
+    pub(crate) fn note(&mut self, id: &str, what: Text, now: Timestamp) -> Option<Incident> {
+        let tracked = self.open.iter_mut().find(|tracked| tracked.incident.id == id)?;
+        note(&mut tracked.incident, now, what);
+        self.asked.push(id.to_owned());
+        Some(tracked.incident.clone())
     }
 
     /// Goes on in another topology: `old` is the one that the incidents are of, `names` those of the new one. A
@@ -167,6 +188,7 @@ impl Incidents {
             }
             (tracked.incident, tracked.told) = (incident, told);
         }
+        self.endings.reload(old, names);
         for incident in &mut self.resolved {
             *incident = carry_over(old, names, incident, &Told::nothing(now)).incident;
         }
@@ -201,6 +223,10 @@ impl Incidents {
         self.hold_recovering(present, &mut groups);
         self.recovered.retain(|(at, _)| between(*at, present.now) <= present.grace * 2);
         let asked = std::mem::take(&mut self.asked);
+        for (change, roots) in self.endings.due(present) {
+            changes.push(change);
+            self.told_lately.push((present.now, roots));
+        }
         let mut claimed = vec![false; self.open.len()];
         for group in groups {
             let mut matched: Vec<usize> = (0..self.open.len())
@@ -227,16 +253,28 @@ impl Incidents {
                     }
                     let mut changed = asked.contains(&tracked.incident.id);
                     changed |= update(&mut tracked.incident, present, group);
+                    tracked.flapped = flaps(present, &tracked.incident);
                     let messages = announce(tracked, present);
                     if changed || !messages.is_empty() {
                         changes.push(tracked.change(What::Updated, messages));
                     }
                 }
                 None if worth_opening(present, &group) && !self.is_old_news(present, &group) => {
+                    if let Some(mut tracked) = self.endings.back(present, &group) {
+                        self.resolved.retain(|incident| incident.id != tracked.incident.id);
+                        update(&mut tracked.incident, present, group);
+                        tracked.flapped = flaps(present, &tracked.incident);
+                        let messages = announce(&mut tracked, present);
+                        changes.push(tracked.change(What::Updated, messages));
+                        self.open.push(tracked);
+                        claimed.push(true);
+                        continue;
+                    }
                     let incident = open(present, group, new_id);
                     let mut told = Told::nothing(present.now);
                     told.recurs = self.recurs(present, &incident.verdict);
-                    let mut tracked = Tracked { incident, told, recovering: None };
+                    let mut tracked = Tracked::new(incident, told);
+                    tracked.flapped = flaps(present, &tracked.incident);
                     let messages = announce(&mut tracked, present);
                     changes.push(tracked.change(What::Opened, messages));
                     self.open.push(tracked);
@@ -267,9 +305,14 @@ impl Incidents {
                 self.recovered.push((present.now, affected));
             }
             tracked.incident = resolve(tracked.incident, present);
-            let all = present.model.alerting.receivers.iter().map(|receiver| &receiver.name);
-            let messages = tracked.told.end(event, all, present.now);
-            if tracked.told.messages > 0 || tracked.told.recurs {
+            let waits = !subsumed && self.endings.keep(&tracked, present);
+            let messages = if waits {
+                Vec::new()
+            } else {
+                let all = present.model.alerting.receivers.iter().map(|receiver| &receiver.name);
+                tracked.told.end(event, all, present.now)
+            };
+            if !waits && (tracked.told.messages > 0 || tracked.told.recurs) {
                 let roots = root_components(present.model, &tracked.incident.verdict);
                 self.told_lately.push((present.now, roots));
             }
@@ -352,7 +395,15 @@ impl Incidents {
 }
 
 impl Tracked {
-    fn change(&self, what: What, messages: Vec<Message>) -> Change {
+    fn new(incident: Incident, told: Told) -> Self {
+        Self { incident, told, recovering: None, flapped: false }
+    }
+
+    pub(crate) fn note(&mut self, at: Timestamp, what: Text) {
+        note(&mut self.incident, at, what);
+    }
+
+    pub(crate) fn change(&self, what: What, messages: Vec<Message>) -> Change {
         Change { what, incident: self.incident.clone(), told: self.told.clone(), messages }
     }
 }
@@ -373,6 +424,7 @@ fn announce(tracked: &mut Tracked, present: &Present<'_>) -> Vec<Message> {
         verdict,
         level: incident.level,
         components: present.components,
+        burning: present.burning,
         unanswered_since: told.first_at.filter(|_| acknowledged.is_none()),
         now: present.now,
     });
@@ -406,14 +458,24 @@ fn unseen(present: &Present<'_>, incident: &Incident) -> bool {
     })
 }
 
-fn root_components(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
+/// True when a root of it is held at red because it flaps.
+fn flaps(present: &Present<'_>, incident: &Incident) -> bool {
+    let model = present.model;
+    incident.verdict.roots.iter().any(|root| match root.culprit {
+        Culprit::Instance(id) => (present.flapping)(id),
+        culprit => culprit
+            .component(model)
+            .is_some_and(|c| model.component(c).instance_ids().any(|id| (present.flapping)(id))),
+    })
+}
+
+pub(crate) fn root_components(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
     verdict.roots.iter().filter_map(|root| root.culprit.component(model)).collect()
 }
 
 /// What breaks again within the span that releases a flapping instance must stay so for as long before it is told.
 fn recurrence_hold(model: &Model, roots: &BTreeSet<ComponentId>) -> Duration {
-    let longest = roots.iter().map(|id| model.component(*id).interval()).max().unwrap_or_default();
-    longest * FLAP_QUIET
+    longest_interval(model, roots) * FLAP_QUIET
 }
 
 fn roots_of(incident: &Incident) -> &[Suspect] {

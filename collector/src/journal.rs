@@ -52,6 +52,14 @@ impl Journal {
         }
     }
 
+    /// Ends it: what did not fit yet is handed over as well. It waits for a place in the queue, and no longer than the
+    /// writer goes on.
+    pub async fn close(self) {
+        if !self.waiting.is_empty() && self.to_writer.send(self.waiting).await.is_err() {
+            tracing::error!("the last history is lost: the writer has ended");
+        }
+    }
+
     /// Where the writer leaves a mark when it has written.
     pub fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)

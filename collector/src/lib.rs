@@ -14,6 +14,7 @@ mod compose;
 pub mod confirm;
 pub mod control;
 pub mod curves;
+mod endings;
 pub mod engine;
 pub mod forecast;
 pub mod heartbeat_out;

@@ -10,6 +10,7 @@ use topology::level::Level;
 
 use crate::announce::Event;
 use crate::board::{Board, MonitorState};
+use crate::endings::is_ending;
 use crate::engine::{Engine, Followup, JobId, NewId};
 use crate::incident::IncidentState;
 use crate::incidents::{Change, What};
@@ -92,7 +93,9 @@ impl Play {
         for change in &self.history {
             latest.insert(&change.incident.id, change);
         }
-        let open = latest.values().filter(|change| change.incident.state == IncidentState::Open);
+        let open = latest.values().filter(|change| {
+            change.incident.state == IncidentState::Open || is_ending(&change.incident, &change.told)
+        });
         let names = Names::of(&self.engine.model);
         // By way of the rows, as a database would.
         let kept = open.map(|c| carry_over(&self.engine.model, &names, &c.incident, &c.told)).collect();

@@ -168,6 +168,11 @@ impl Collector {
         }
         running.tasks.shutdown().await;
         running.sentinels.shutdown().await;
+        if let Some(mut journal) = running.collector.journal.take() {
+            // What was asked for since the last board is kept as well.
+            journal.add(std::mem::take(&mut running.batch));
+            journal.close().await;
+        }
     }
 }
 
@@ -268,6 +273,10 @@ impl Running {
                 let taken = self.collector.engine.acknowledge(&id, by, now);
                 self.answer(reply, taken);
             }
+            Command::Note(id, by, words, reply) => {
+                let noted = self.collector.engine.note(&id, &by, &words, now);
+                self.answer(reply, noted);
+            }
             Command::Curve(name, at, value, reply) => {
                 let kept = value.as_ref().ok().copied();
                 let known = self.collector.engine.take_curve(&name, at, value);
@@ -276,6 +285,7 @@ impl Running {
                 }
                 self.answer(reply, known);
             }
+            Command::Burning(components) => self.collector.engine.burning = components,
             Command::Audit(entry) => self.batch.audit(entry),
             // Whoever asked may be gone by now, here and above.
             Command::Record(reply) => drop(reply.send(self.collector.engine.recording(now))),

@@ -329,6 +329,16 @@ pub fn taken_on(by: Option<(&str, Option<&str>)>) -> Text {
     }
 }
 
+/// A line of the timeline: it broke again before its end was told.
+pub fn is_back() -> Text {
+    Text::new("It is back", "再次发生")
+}
+
+/// A line of the timeline: somebody says something.
+pub fn said_by(by: &str, words: &str) -> Text {
+    Text::new(format!("{by}: {words}"), format!("{by}：{words}"))
+}
+
 /// A line of the timeline: it has become part of another incident.
 pub fn part_of(incident: &str) -> Text {
     Text::new(format!("Now part of incident {incident}"), format!("已并入事件 {incident}"))

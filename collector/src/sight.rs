@@ -12,6 +12,7 @@ use crate::announce::Told;
 use crate::beside::{self, Beside};
 use crate::incident::Incident;
 use crate::incidents::{Change, Kept, What};
+use crate::silence::Silences;
 
 /// What tells it from other incidents that no node makes.
 const MARK: &str = "beside:blind";
@@ -35,6 +36,11 @@ impl Sight {
         self.open = kept.into_iter().map(Beside::back).next();
     }
 
+    /// The open incident, if it has this id.
+    pub(crate) fn find(&mut self, id: &str) -> Option<&mut Beside> {
+        self.open.as_mut().filter(|blind| blind.incident.id == id)
+    }
+
     pub(crate) fn open(&self) -> Option<&Incident> {
         self.open.as_ref().map(|blind| &blind.incident)
     }
@@ -42,7 +48,7 @@ impl Sight {
     /// One step: `why` it is blind, if it is.
     pub(crate) fn step(
         &mut self,
-        model: &Model,
+        (model, silences): (&Model, &Silences),
         why: Option<&Text>,
         now: Timestamp,
         new_id: &dyn Fn(Timestamp) -> String,
@@ -56,8 +62,9 @@ impl Sight {
                 Some(change)
             }
             (Some(blind), Some(_)) => {
-                let messages = blind.due(model, HOLD, now);
-                (!messages.is_empty()).then(|| blind.change(What::Updated, messages))
+                let messages = blind.due(model, silences, HOLD, now);
+                let asked = blind.was_asked();
+                (asked || !messages.is_empty()).then(|| blind.change(What::Updated, messages))
             }
             (open @ Some(_), None) => {
                 let why = Text::new("the monitor sees again", "监控恢复视野");
@@ -97,12 +104,49 @@ mod tests {
     }
 
     #[test]
+    fn it_can_be_taken_on_and_silenced_as_every_other() {
+        let (why, new_id) = (Text::same("no answer from anybody"), |_: Timestamp| "b-1".to_owned());
+        let model = testkit::model_with_receiver();
+        let mut silences = Silences::default();
+        silences.add(crate::silence::Silence {
+            id: "s-1".to_owned(),
+            kind: crate::silence::QuietKind::Silence,
+            nodes: vec!["b-1".to_owned()],
+            from: at(0),
+            until: at(20),
+            by: None,
+            why: None,
+            created_at: at(0),
+        });
+        let mut sight = Sight::default();
+        assert!(sight.step((&model, &silences), Some(&why), at(1), &new_id).is_some());
+        assert!(sight.step((&model, &silences), Some(&why), at(10), &new_id).is_none());
+        assert!(sight.open().unwrap().silenced);
+        let told = sight.step((&model, &silences), Some(&why), at(21), &new_id).unwrap();
+        assert_eq!(told.messages[0].event, Event::Open);
+        assert!(sight.find("other").is_none());
+        let ack = crate::incident::Acknowledgement {
+            at: at(22),
+            by: "wang".to_owned(),
+            note: None,
+            level: Level::Green,
+        };
+        let taken = sight.find("b-1").unwrap().acknowledge(Some(ack), at(22));
+        assert_eq!(taken.acknowledged.unwrap().level, Level::Red);
+        let change = sight.step((&model, &silences), Some(&why), at(23), &new_id).unwrap();
+        assert!(change.incident.acknowledged.is_some() && change.messages.is_empty(), "it is kept");
+        let over = sight.step((&model, &silences), None, at(30), &new_id).unwrap();
+        assert_eq!(over.messages[0].event, Event::Resolve);
+    }
+
+    #[test]
     fn one_alert_when_it_lasts_and_one_when_it_is_over() {
         let (why, new_id) = (Text::same("no answer from anybody"), |_: Timestamp| "b-1".to_owned());
         let model = testkit::model_with_receiver();
         let mut sight = Sight::default();
         let mut step = |seconds: i64, blind: bool| {
-            let change = sight.step(&model, blind.then_some(&why), at(seconds), &new_id);
+            let change =
+                sight.step((&model, &Silences::default()), blind.then_some(&why), at(seconds), &new_id);
             change.and_then(|change| change.messages.first().map(|message| message.event))
         };
         assert_eq!(step(0, false), None);

@@ -16,6 +16,7 @@ pub mod graph;
 pub mod impact;
 pub mod kind;
 pub mod level;
+pub mod links;
 mod merge;
 pub mod model;
 pub mod normal;

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use crate::alerting::Alerting;
 use crate::kind::{Bad, KindSpec, Unit};
 use crate::level::Kind;
+use crate::links::LinkTemplate;
 use crate::normal::Times;
 use crate::text::Text;
 
@@ -199,6 +200,8 @@ pub struct Component {
     pub confirm: Confirm,
     /// Where to read what to do.
     pub runbook: Option<String>,
+    /// Where else to look, in the order of the file.
+    pub links: Vec<LinkTemplate>,
     /// Components of one group stand together in their lane.
     pub group: Option<String>,
     /// A shorter title for where there is little room.

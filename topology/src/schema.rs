@@ -17,6 +17,7 @@ const RATIO: &str = r"^\s*[0-9.]+\s*%?\s*$|\$\{";
 const BYTES: &str = r"^\s*[0-9.]+\s*(B|kB|KiB|MB|MiB|GB|GiB)?\s*$|\$\{";
 const NUMBER: &str = r"^\s*[0-9.]+\s*$|\$\{";
 const URL: &str = r"^https?://|\$\{";
+const LINK: &str = r"^[hH][tT][tT][pP][sS]?://([^\s{}]|\{(component|instance|host|port)\})+$|\$\{";
 const NAME: &str = r#"^[^\s/:,{}\[\]"'#]+$"#;
 
 /// The schema of a topology file; with `overlay` that of an overlay, in which nothing is required and `null`
@@ -138,6 +139,14 @@ impl Maker<'_> {
             object(vec![("en", self.value(text(), "English.")), ("zh", self.value(text(), "Chinese."))], &[]);
         both["minProperties"] = json!(1);
         json!({ "anyOf": [text(), both] })
+    }
+
+    /// Addresses with places that a node fills in.
+    fn links(self, description: &str) -> Value {
+        let one = json!({ "anyOf": [matching(LINK), { "type": "null" }] });
+        let mut all = json!({ "type": "object", "additionalProperties": one });
+        all["maxProperties"] = json!(20);
+        self.value(all, description)
     }
 
     fn timing(self) -> Vec<(&'static str, Value)> {
@@ -353,6 +362,7 @@ impl Maker<'_> {
             ),
             ("depends_on", self.value(self.reference("depends_on"), "What it needs.")),
             ("runbook", self.value(text(), "Where to read what to do.")),
+            ("links", self.links("Where else to look; over the links of the file, null removes one.")),
         ];
         properties.extend(self.timing());
         object(properties, self.required(&["instances", "probe"]))
@@ -523,6 +533,7 @@ impl Maker<'_> {
                 ),
             ),
             ("components", self.value(by_name(&component), "What there is, by name.")),
+            ("links", self.links("Where else to look, for every component: addresses by name.")),
             ("curves", self.value(of("curve"), "Business curves, by name.")),
             ("objectives", self.value(of("objective"), "What is promised, by component.")),
             ("alerts", self.value(alerts, "Who is told.")),

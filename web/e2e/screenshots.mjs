@@ -58,6 +58,8 @@ try {
     ['groups', 'groups', '/?'],
     ['incident', 'member-db', '/incidents/20261124-0407-1?'],
     ['node', 'member-db', '/nodes/member-service?'],
+    ['node-week', 'member-db', '/nodes/member-db?range=7d&'],
+    ['history', 'member-db', '/history?'],
     ['table', 'member-db', '/table?'],
   ].filter(([name]) => wanted(name))) {
     const stage = await startStage(state, { flags: ['--frozen'] });

@@ -104,12 +104,12 @@ async function compare(page, name) {
 
 test('the other pages: axe finds nothing, nothing is too wide, nobody else is asked', async () => {
   const stage = await startStage('member-db', { flags: ['--frozen'] });
-  const paths = ['/table', '/nodes/member-service', '/nodes/member-db-1', '/nodes/gateway', '/incidents/20261124-0407-1', '/embed', '/nowhere'];
+  const paths = ['/table', '/nodes/member-service', '/nodes/member-db-1', '/nodes/gateway', '/nodes/member-db?range=7d', '/incidents/20261124-0407-1', '/history', '/embed', '/nowhere'];
   try {
     for (const path of paths) {
       for (const theme of ['dark', 'light']) {
         for (const viewport of [SHAPES.wall, SHAPES.phone]) {
-          const { page, wrong, close } = await openPage(browser, `${stage.url}${path}?theme=${theme}&lang=en`, { viewport });
+          const { page, wrong, close } = await openPage(browser, `${stage.url}${path}${path.includes('?') ? '&' : '?'}theme=${theme}&lang=en`, { viewport });
           assert.deepEqual(await violations(page), [], `${path} ${theme} ${viewport.width}`);
           const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
           assert.ok(wide <= 0, `${path}: ${wide} px too wide at ${viewport.width}`);
@@ -118,6 +118,30 @@ test('the other pages: axe finds nothing, nothing is too wide, nobody else is as
         }
       }
     }
+  } finally {
+    await stage.stop();
+  }
+});
+
+test('the ranges of a node and the days of the history are reached without script, and both can be printed', async () => {
+  const stage = await startStage('member-db', { flags: ['--frozen'] });
+  try {
+    const { page, wrong, close } = await openPage(browser, `${stage.url}/nodes/member-db?lang=en`, { javaScriptEnabled: false });
+    assert.ok((await page.locator('.charts polyline').count()) >= 3);
+    await page.locator('.ranges a', { hasText: '7 d' }).click();
+    await page.waitForURL(/range=7d/);
+    assert.equal(await page.locator('.ranges a[aria-current]').textContent(), '7 d');
+    assert.equal(await page.locator('.charts li').first().locator('polyline').count(), 2, 'a gap is a gap');
+    await page.locator('nav a', { hasText: 'History' }).click();
+    await page.locator('input[name=from]').fill('2026-11-23');
+    await page.locator('input[name=to]').fill('2026-11-23');
+    await page.locator('header button').click();
+    await page.waitForURL(/from=2026-11-23/);
+    assert.match(await page.locator('ol.told').textContent(), /RabbitMQ restarted/);
+    await page.emulateMedia({ media: 'print' });
+    assert.equal(await page.locator('header form').isVisible(), false);
+    assert.deepEqual(wrong, []);
+    await close();
   } finally {
     await stage.stop();
   }

@@ -60,6 +60,16 @@ test('a dead database is the one loud card, and what it broke says because of it
   assert.match(await title(still.page), /会员数据库宕机，波及其余 \d 个组件/);
   await still.close();
 
+  // Taken on by a plain form, without script.
+  const href = await page.locator('.strip a[href^="/incidents/"]').first().getAttribute('href');
+  const form = await openPage(browser, demo.url + href, { javaScriptEnabled: false });
+  await form.page.locator('form:has(button[value=acknowledge]) input[name=by]').fill('wang');
+  await form.page.locator('button[value=acknowledge]').click();
+  await form.page.waitForLoadState();
+  assert.match(await form.page.locator('header').textContent(), /Acknowledged by wang/);
+  assert.deepEqual(form.wrong, []);
+  await form.close();
+
   demo.repair();
   await until('green again', async () => /components are healthy/.test(await title(page)));
   assert.deepEqual(wrong, []);

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::board::Board;
+use collector::history::History;
 use collector::watch::{BoardPublisher, board_channel};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -43,6 +44,12 @@ fn frozen() -> Timestamp {
 }
 
 fn board(state: &str, at: Timestamp) -> Board {
+    let mut board = plain(state, at);
+    board.curves = Arc::new(vec![fixture::curve(&board)]);
+    board
+}
+
+fn plain(state: &str, at: Timestamp) -> Board {
     match state {
         "big" => fixture::green(fixture::model(&fixture::sixty()), at),
         "big-down" => fixture::big_down(at),
@@ -72,6 +79,7 @@ async fn main() -> std::io::Result<()> {
     let alone = states.len() == 1 && state != "play";
     let shutdown = CancellationToken::new();
     let mut servers = tokio::task::JoinSet::new();
+    let mut pasts = Vec::new();
     for (state, port) in states.into_iter().zip(first..) {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         say(&format!("http://{}/  {state}", listener.local_addr()?));
@@ -81,12 +89,11 @@ async fn main() -> std::io::Result<()> {
         if state != "starting" {
             served.known_since = clock() - jiff::SignedDuration::from_hours(30);
         }
-        let boards = watch.clone();
-        served.past = Some(Arc::new(move |at| {
-            let board = boards.current();
-            Box::pin(async move { Some(Arc::new(fixture::then(&board, at))) })
-        }));
-        served.curves = Some(Arc::new(|board| vec![fixture::curve(board)]));
+        if alone && fixture::STATES.contains(&state) && state != "starting" {
+            let dir = tempfile::tempdir()?;
+            served.history = Some(History::of(&fixture::past::of(&watch.current(), dir.path()).await));
+            pasts.push(dir);
+        }
         if has("--quick") {
             served.pace = Duration::from_millis(1);
         }

@@ -26,6 +26,9 @@ pub(crate) const COOKIE: &str = "topowatch_session";
 /// Bytes of a path in the audit log.
 const MAX_PATH: usize = 200;
 
+/// Where instances report by themselves.
+const REPORTS: &str = "/api/v1/heartbeat/";
+
 /// What a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
@@ -47,7 +50,7 @@ fn needs(method: &Method, path: &str) -> Needs {
         _ if reads && path.starts_with("/assets/") => Needs::Nothing,
         "/login" | "/logout" if *method == Method::POST => Needs::OurForm,
         // An instance may report with a token of its own, which its handler knows; else that asks here.
-        _ if *method == Method::POST && path.starts_with("/api/v1/heartbeat/") => Needs::Nothing,
+        _ if *method == Method::POST && path.starts_with(REPORTS) => Needs::Nothing,
         _ if reads => Needs::Read,
         _ => Needs::Operate,
     }
@@ -57,6 +60,10 @@ fn needs(method: &Method, path: &str) -> Needs {
 pub(crate) async fn guard(State(state): State<WebState>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // Nobody here echoes a request or is a tunnel.
+    if matches!(method, Method::TRACE | Method::CONNECT) {
+        return crate::server::not_allowed(request).await;
+    }
     let needs = needs(&method, &path);
     let checked = match needs {
         Needs::Nothing => Ok(None),
@@ -79,7 +86,10 @@ pub(crate) async fn guard(State(state): State<WebState>, mut request: Request, n
     };
     // A form of ours tells by its own answer who it was.
     let who = response.extensions().get::<Person>().map_or(who, |person| person.name.clone());
-    if matches!(needs, Needs::Operate | Needs::OurForm) {
+    // Of reports there are too many: only who was refused is noted.
+    let report = method == Method::POST && path.starts_with(REPORTS);
+    let refused = is_refusal(response.status());
+    if matches!(needs, Needs::Operate | Needs::OurForm) || report && refused {
         note(&state, &who, peer, &method, &path, response.status());
     }
     response
@@ -101,6 +111,9 @@ fn refused(problem: Problem, headers: &HeaderMap, method: &Method, uri: &axum::h
     let page = text(headers, "accept").is_some_and(|kinds| kinds.contains("text/html"));
     if unauthorized && page && *method == Method::GET && !uri.path().starts_with("/api/") {
         return Redirect::to("/login").into_response();
+    }
+    if page && !uri.path().starts_with("/api/") {
+        return crate::pages::problem(&problem, headers, uri);
     }
     unwelcome(problem)
 }
@@ -195,35 +208,63 @@ fn operate(
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send it with `Content-Type: application/json`");
     }
     same_site(headers)?;
+    operator(state, headers, peer).map_err(|why| match why {
+        Barred::Reader => Problem::new(StatusCode::FORBIDDEN, "this token may read, and change nothing"),
+        Barred::Nobody => Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "this needs a token that may operate: `Authorization: Bearer …` (`topowatch token add`)",
+        ),
+        Barred::Elsewhere => Problem::new(
+            StatusCode::FORBIDDEN,
+            "without a token only this very machine may change something: make one with `topowatch token add`",
+        ),
+    })
+}
+
+/// Why somebody may change nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Barred {
+    /// May read only.
+    Reader,
+    /// Is not known.
+    Nobody,
+    /// Does not sit at this machine, and nobody has a token.
+    Elsewhere,
+}
+
+/// Who may change something, by token, session or place.
+pub(crate) fn operator(
+    state: &WebState,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+) -> Result<Person, Barred> {
     match person(state, headers) {
         Some(person) if person.role >= Role::Operate => return Ok(person),
-        Some(_) => return refuse(StatusCode::FORBIDDEN, "this token may read, and change nothing"),
+        Some(_) => return Err(Barred::Reader),
         None => {}
     }
     if state.token.is_some() || state.access.as_ref().is_some_and(collector::access::Access::has_operators) {
-        return refuse(
-            StatusCode::UNAUTHORIZED,
-            "this needs a token that may operate: `Authorization: Bearer …` (`topowatch token add`)",
-        );
+        return Err(Barred::Nobody);
     }
     // A name that leads here may be anybody's (DNS rebinding), an address not; and behind a proxy on this
     // machine everybody seems to be here.
     let local = peer.is_some_and(|ip| ip.to_canonical().is_loopback());
     let direct = PROXIED.iter().all(|name| !headers.contains_key(*name));
     if !local || !direct || !is_this_machine(text(headers, "host").unwrap_or_default()) {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "without a token only this very machine may change something: make one with `topowatch token add`",
-        );
+        return Err(Barred::Elsewhere);
     }
     Ok(Person { name: "this machine".to_owned(), role: Role::Operate })
+}
+
+/// Somebody was refused, whatever was asked for.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 401 | 403 | 415)
 }
 
 /// A line of the audit log. Of what is refused one a second is enough.
 fn note(state: &WebState, who: &str, peer: Option<IpAddr>, method: &Method, path: &str, status: StatusCode) {
     let at = (state.clock)();
-    let refused = matches!(status.as_u16(), 401 | 403 | 415);
-    if refused && !state.may_note_refusal(at) {
+    if is_refusal(status) && !state.may_note_refusal(at) {
         return;
     }
     let Some(control) = &state.control else { return };

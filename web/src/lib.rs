@@ -24,5 +24,4 @@ mod state;
 mod view;
 
 pub use server::{router, serve};
-pub use state::{Curves, Past, PastBoard, WebState};
-pub use view::CurveData;
+pub use state::WebState;

@@ -12,7 +12,7 @@ use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use crate::guard::guard;
 use crate::respond::{Prefs, Problem, secure};
@@ -20,6 +20,9 @@ use crate::{WebState, api, assets, events, healthz, metrics, pages};
 
 /// How long open requests may go on after the shutdown began.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How hard answers are compressed: brotli beats gzip from here on, and takes about as long.
+const COMPRESSION: i32 = 5;
 
 /// Bytes of a request's body, at most.
 const MAX_BODY: usize = 16 << 10;
@@ -37,10 +40,15 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
             "/api/v1/incidents/{id}/acknowledge",
             post(api::acknowledge::acknowledge).delete(api::acknowledge::unacknowledge),
         )
+        .route("/api/v1/incidents/{id}/notes", post(api::acknowledge::note))
         .route("/api/v1/incidents/{id}/unacknowledge", post(api::acknowledge::unacknowledge))
         .route("/api/v1/curves/{name}", get(api::curves::one).post(api::curves::push))
         .route("/login", get(pages::login).post(pages::enter))
         .route("/logout", post(pages::leave))
+        // Forms of the pages, that work without script.
+        .route("/incidents/{id}", get(pages::incident).post(pages::incident_form))
+        .route("/nodes/{name}", get(pages::node).post(pages::node_form))
+        .route("/silences/{id}/end", post(pages::end_form))
         // Each instance may have a token of its own: of this one the guard stands inside.
         .route("/api/v1/heartbeat/{node}", post(api::heartbeat::report))
         .layer(DefaultBodyLimit::max(MAX_BODY));
@@ -49,15 +57,15 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .route("/", get(pages::wall))
         .route("/wall/{group}", get(pages::group))
         .route("/table", get(pages::table))
+        .route("/history", get(pages::history))
         .route("/topology.svg", get(pages::topology))
         .route("/badge.svg", get(pages::platform_badge))
         .route("/badge/{file}", get(pages::node_badge))
         .route("/embed", get(pages::embed))
-        .route("/nodes/{name}", get(pages::node))
-        .route("/incidents/{id}", get(pages::incident))
         .route("/favicon.ico", get(favicon))
         .route("/assets/{file}", get(topology_css))
         .route("/assets/{hash}/{file}", get(asset))
+        .route("/api/v1/openapi.json", get(api::openapi))
         .route("/api/v1/health", get(api::health))
         .route("/api/v1/board", get(api::board))
         .route("/api/v1/incidents", get(api::incidents))
@@ -87,7 +95,7 @@ pub fn router(state: WebState, shutdown: CancellationToken) -> Router {
         .layer(from_fn_with_state(state.clone(), guard))
         .layer(Extension(shutdown))
         // Event streams are left uncompressed by the layer's own rule.
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().quality(CompressionLevel::Precise(COMPRESSION)))
         .layer(CatchPanicLayer::new())
         .layer(map_response(secure))
         .with_state(state)
@@ -139,7 +147,8 @@ async fn missing(request: Request) -> Response {
     pages::not_found(&Prefs::of_request(&request))
 }
 
-async fn not_allowed(request: Request) -> Response {
+/// The method is none of this route's.
+pub(crate) async fn not_allowed(request: Request) -> Response {
     let allowed = match request.uri().path() {
         "/api/v1/reload" | "/logout" => "POST",
         path if path.starts_with("/api/v1/heartbeat/") => "POST",
@@ -148,7 +157,9 @@ async fn not_allowed(request: Request) -> Response {
         path if path.starts_with("/api/v1/silences/") && path.ends_with("/end") => "POST",
         path if path.starts_with("/api/v1/silences/") => "DELETE",
         path if path.ends_with("/acknowledge") => "POST, DELETE",
-        path if path.ends_with("/unacknowledge") => "POST",
+        path if path.ends_with("/unacknowledge") || path.ends_with("/notes") => "POST",
+        path if path.starts_with("/silences/") => "POST",
+        path if path.starts_with("/incidents/") || path.starts_with("/nodes/") => "GET, HEAD, POST",
         _ => "GET, HEAD",
     };
     let detail = format!("{} does not take {}", request.uri().path(), request.method());

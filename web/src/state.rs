@@ -1,7 +1,6 @@
 //! What every handler shares.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,7 +21,7 @@ use topology::text::Lang;
 use crate::api::Reload;
 use crate::scene::Which;
 use crate::stage::Stage;
-use crate::view::{CurveData, Format, View};
+use crate::view::{Format, View};
 
 /// Open event streams at most: each is a socket and a task for as long as a page stays open.
 pub(crate) const MAX_STREAMS: usize = 500;
@@ -36,14 +35,6 @@ const KEPT_WALLS: usize = 128;
 
 /// A wall, and whether in Chinese.
 type Viewed = (Which, bool);
-
-/// What comes of asking for a board of the past.
-pub type PastBoard = Pin<Box<dyn Future<Output = Option<Arc<Board>>> + Send>>;
-/// The board as it was at a moment, in the topology of now; nothing when that is not known.
-pub type Past = Arc<dyn Fn(Timestamp) -> PastBoard + Send + Sync>;
-
-/// The business curves as of now.
-pub type Curves = Arc<dyn Fn(&Board) -> Vec<CurveData> + Send + Sync>;
 
 /// The boards, the clock, and what is worked out once for all readers.
 #[derive(Clone)]
@@ -70,10 +61,6 @@ pub struct WebState {
     pub pace: Duration,
     /// Since when levels are known: nothing is claimed of the time before.
     pub known_since: Timestamp,
-    /// Where the business curves come from, if not from the board.
-    pub curves: Option<Curves>,
-    /// Where boards of the past come from; without it the pages know only the present.
-    pub past: Option<Past>,
     /// Tokens and sessions; without it there is at most the one above.
     pub access: Option<Access>,
     /// Reading needs a token, too.
@@ -125,8 +112,6 @@ impl WebState {
             token: None,
             pace: Duration::from_millis(200),
             known_since: clock(),
-            curves: None,
-            past: None,
             access: None,
             private: false,
             objectives: Objectives::default(),
@@ -176,9 +161,8 @@ impl WebState {
         {
             return Some(Arc::clone(last));
         }
-        let curves = self.curves.as_ref().map_or_else(|| CurveData::all_of(&board), |curves| curves(&board));
         let format = Format { lang, zone: self.zone.clone() };
-        let view = View::of(&board, &stage, curves.first(), self.known_since, &format);
+        let view = View::of(&board, &stage, board.curves.first(), self.known_since, &format);
         let snapshot = Arc::new(Snapshot { sequence: board.sequence, stage, view });
         views.push_back(Arc::clone(&snapshot));
         if views.len() > KEPT_VIEWS {
@@ -189,7 +173,7 @@ impl WebState {
 
     /// The wall `which` as it was at `at`; nothing when that is not known.
     pub(crate) async fn then(&self, which: &Which, lang: Lang, at: Timestamp) -> Option<Snapshot> {
-        let board = (self.past.as_ref()?)(at).await?;
+        let board = self.history.as_ref()?.board(&self.boards.current(), at).await.ok()?;
         let stage = self.stage(&board, which)?;
         let format = Format { lang, zone: self.zone.clone() };
         let view = View::of(&board, &stage, None, at, &format);

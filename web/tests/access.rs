@@ -108,6 +108,11 @@ async fn lesson_cve_2023_49805_no_route_changes_something_without_a_token_or_for
             assert!(status == StatusCode::UNSUPPORTED_MEDIA_TYPE || forms, "{method} {path}: {status}");
         }
     }
+    // Nobody echoes a request.
+    for path in ["/", "/api/v1/board"] {
+        let status = server.ask("TRACE", path, &[JSON, ("authorization", &operate)]).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
     // And with the right one it passes.
     let status = server.ask("POST", "/api/v1/curves/orders", &[JSON, ("authorization", &operate)]).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);

@@ -45,7 +45,7 @@ pub(crate) async fn json(app: &Router, path: &str) -> Value {
     serde_json::from_str(&get(app, path).await.2).unwrap()
 }
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 17] = [
     "/",
     "/?lang=zh&theme=light",
     "/nodes/member-db",
@@ -54,6 +54,10 @@ const PAGES: [&str; 13] = [
     "/incidents/20261123-07?lang=zh",
     "/table",
     "/table?q=member&sort=latency&lang=zh",
+    "/history",
+    "/history?lang=zh&from=2026-11-20&to=2026-11-22",
+    "/nodes/member-db?range=7d&lang=zh",
+    "/login",
     "/embed",
     "/?kiosk=1&distance=far",
     "/wall/nobody",
@@ -125,9 +129,14 @@ async fn every_route_answers_with_the_headers() {
 
 #[tokio::test]
 async fn pages_carry_no_inline_script_and_no_style() {
-    for state in fixture::STATES {
-        let (app, _publisher) = app(board(state));
-        for path in PAGES.into_iter().chain(PICTURES) {
+    let states = fixture::STATES.into_iter().map(|state| (state, board(state)));
+    // The only one with a wall for each group.
+    let groups = fixture::groups_down("2026-11-24T12:11:03Z".parse().unwrap());
+    for (state, board) in states.chain([("groups", groups)]) {
+        let (app, _publisher) = app(board);
+        for path in
+            PAGES.into_iter().chain(PICTURES).chain(["/wall/data-Member", "/wall/data-Member?lang=zh"])
+        {
             let (_, headers, html) = get(&app, path).await;
             assert_eq!(headers["cache-control"], "no-store", "{path}");
             assert!(!html.contains(" style="), "{state} {path}");
@@ -203,11 +212,18 @@ async fn the_board_has_an_entity_tag() {
 #[tokio::test]
 async fn answers_are_compressed_when_asked() {
     let (app, _publisher) = app(board("member-db"));
-    let request = Request::get("/").header("accept-encoding", "gzip").body(Body::empty()).unwrap();
-    let response = app.oneshot(request).await.unwrap();
-    assert_eq!(response.headers()["content-encoding"], "gzip");
-    let size = to_bytes(response.into_body(), 1 << 20).await.unwrap().len();
-    assert!(size < 20_000, "{size} bytes");
+    let (_, _, html) = get(&app, "/").await;
+    let script = html.split('"').find(|part| part.ends_with("/wall.css")).unwrap().to_owned();
+    for path in ["/", "/history", "/nodes/member-db", script.as_str()] {
+        // What a browser sends, and what an old proxy does.
+        for (accepted, encoding) in [("gzip, deflate, br, zstd", "br"), ("gzip", "gzip")] {
+            let request = Request::get(path).header("accept-encoding", accepted).body(Body::empty()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.headers()["content-encoding"], encoding, "{path}");
+            let size = to_bytes(response.into_body(), 1 << 20).await.unwrap().len();
+            assert!(size < 20_000, "{path}: {size} bytes");
+        }
+    }
 }
 
 #[tokio::test]
@@ -306,8 +322,10 @@ async fn the_table_is_sorted_and_searched_by_the_server() {
 
 #[tokio::test]
 async fn the_wall_of_a_moment_that_is_over() {
-    let now = std::sync::Arc::new(board("member-db"));
-    let (_publisher, watch) = board_channel(Board::clone(&now));
+    let now = board("member-db");
+    let dir = tempfile::tempdir().unwrap();
+    let store = fixture::past::of(&now, dir.path()).await;
+    let (_publisher, watch) = board_channel(now);
     let mut state = WebState::new(watch, clock);
     state.zone = jiff::tz::TimeZone::UTC;
     assert_eq!(
@@ -315,10 +333,7 @@ async fn the_wall_of_a_moment_that_is_over() {
         404,
         "no past here"
     );
-    state.past = Some(std::sync::Arc::new(move |at| {
-        let then = fixture::then(&now, at);
-        Box::pin(async move { Some(std::sync::Arc::new(then)) })
-    }));
+    state.history = Some(collector::history::History::of(&store));
     let app = web::router(state, CancellationToken::new());
     let (status, _, html) = get(&app, "/?lang=en&at=2026-11-24T12:00:00Z").await;
     assert_eq!(status, 200);

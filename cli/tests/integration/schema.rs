@@ -105,7 +105,7 @@ fn what_the_documentation_shows_is_right() {
 }
 
 /// Every mistake of shape: the file with it, and what the reader says of it.
-const SHAPES: [&str; 34] = [
+const SHAPES: [&str; 36] = [
     "colour: red",
     "name: [a]",
     "include: { a: b }",
@@ -140,6 +140,8 @@ const SHAPES: [&str; 34] = [
     "components: { web: { instances: [\"w:80\"], probe: { tcp: {} }, labels: [a] } }",
     "components: { web: { instances: [\"w:80\"], probe: { tcp: {} } } }\ncurves: { c: { push: {}, http: { url: \"http://x\", value: $ } } }",
     "components: { web: { instances: [\"w:80\"], probe: { tcp: {} } } }\nobjectives: { web: { window: 30d } }",
+    "components: { web: { instances: [\"w:80\"], probe: { tcp: {} } } }\nlinks: { cat: \"javascript:alert(1)\" }",
+    "components: { web: { instances: [\"w:80\"], probe: { tcp: {} }, links: { cat: \"https://cat/{compnent}\" } } }",
 ];
 
 #[test]

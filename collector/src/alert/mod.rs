@@ -10,5 +10,6 @@ mod ways;
 mod words;
 
 pub use deliver::{Deliveries, Prepared};
+pub use route::{Escalating, escalations};
 pub use sample::{Untold, tell_sample};
 pub use ways::SetupError;

@@ -9,7 +9,9 @@ use topology::level::{Health, Level};
 use topology::model::{ComponentId, Model};
 use topology::verdict::{Culprit, Verdict};
 
+use crate::board::Board;
 use crate::clock::between;
+use crate::incident::Incident;
 
 /// What the routes ask of an incident.
 pub(crate) struct Facts<'a> {
@@ -18,9 +20,49 @@ pub(crate) struct Facts<'a> {
     pub(crate) level: Level,
     /// Rolled-up levels by component.
     pub(crate) components: &'a [Health],
+    /// The components whose error budget burns; none when nobody knows.
+    pub(crate) burning: Option<&'a BTreeSet<String>>,
     /// When somebody was told first, while nobody has taken it on.
     pub(crate) unanswered_since: Option<Timestamp>,
     pub(crate) now: Timestamp,
+}
+
+/// A step that is taken unless somebody takes an incident on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escalating {
+    /// When.
+    pub at: Timestamp,
+    /// Who is told then.
+    pub to: Vec<String>,
+}
+
+/// The steps that `incident` takes by the routes that hold at `now`, earliest first; `first_at` is when somebody was
+/// told first.
+pub fn escalations(
+    board: &Board,
+    incident: &Incident,
+    burning: Option<&BTreeSet<String>>,
+    first_at: Timestamp,
+    now: Timestamp,
+) -> Vec<Escalating> {
+    let components: Vec<Health> = board.components.iter().map(|component| component.health).collect();
+    let facts = Facts {
+        model: &board.model,
+        verdict: &incident.verdict,
+        level: incident.level,
+        components: &components,
+        burning,
+        unanswered_since: None,
+        now,
+    };
+    let routes = board.model.alerting.routes.iter().filter(|route| holds(route, &facts));
+    let steps = routes.flat_map(|route| &route.escalate).filter_map(|step| {
+        let after = jiff::SignedDuration::try_from(step.after).ok()?;
+        Some(Escalating { at: first_at.checked_add(after).ok()?, to: step.to.clone() })
+    });
+    let mut steps: Vec<Escalating> = steps.collect();
+    steps.sort_by_key(|step| step.at);
+    steps
 }
 
 /// The receivers that are to know of it now.
@@ -48,10 +90,17 @@ fn holds(route: &Route, facts: &Facts<'_>) -> bool {
         && in_scope(&route.when, facts)
 }
 
-/// A component with an objective is red: its error budget is being spent.
+/// The error budget of one of its components burns. When nobody knows that, a red component with an objective is enough:
+/// better one call too many.
 fn at_risk(facts: &Facts<'_>) -> bool {
     let members = members(facts);
-    let spent = |c: ComponentId| members.contains(&c) && facts.components[c.index()] == Health::Red;
+    let spent = |c: ComponentId| {
+        let burns = match facts.burning {
+            Some(burning) => burning.contains(&facts.model.component(c).name),
+            None => facts.components.get(c.index()) == Some(&Health::Red),
+        };
+        members.contains(&c) && burns
+    };
     facts.model.objectives.iter().any(|objective| spent(objective.component))
 }
 

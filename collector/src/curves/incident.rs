@@ -14,6 +14,7 @@ use crate::beside::{self, Beside};
 use crate::clock::between;
 use crate::incident::Incident;
 use crate::incidents::{Change, Kept, What};
+use crate::silence::Silences;
 
 /// What marks such an incident, before the curve's name.
 const MARK: &str = "beside:curve=";
@@ -48,6 +49,11 @@ impl Outages {
         }
     }
 
+    /// The open incident with this id.
+    pub(crate) fn find(&mut self, id: &str) -> Option<&mut Beside> {
+        self.open.values_mut().find(|outage| outage.incident.id == id)
+    }
+
     pub(crate) fn open(&self) -> impl Iterator<Item = &Incident> {
         self.open.values().map(|outage| &outage.incident)
     }
@@ -59,7 +65,7 @@ impl Outages {
     /// One step. `all_green`: nobody is unhealthy, and everybody was seen.
     pub(crate) fn step(
         &mut self,
-        model: &Model,
+        (model, silences): (&Model, &Silences),
         curves: &[CurveState],
         all_green: bool,
         now: Timestamp,
@@ -80,15 +86,15 @@ impl Outages {
                         outage.incident.title = title(state);
                         outage.note(now, state.words.clone());
                     }
-                    let messages = outage.due(model, Duration::ZERO, now);
-                    if worse || !messages.is_empty() {
+                    let messages = outage.due(model, silences, Duration::ZERO, now);
+                    if outage.was_asked() || worse || !messages.is_empty() {
                         changes.push(outage.change(What::Updated, messages));
                     }
                 }
                 None if riddle => {
                     let incident = incident(state, now, new_id);
                     let mut outage = Beside::open(&format!("curve={}", state.name), incident, now);
-                    let messages = outage.due(model, Duration::ZERO, now);
+                    let messages = outage.due(model, silences, Duration::ZERO, now);
                     changes.push(outage.change(What::Opened, messages));
                     self.open.insert(state.name.clone(), outage);
                 }

@@ -45,6 +45,8 @@ pub struct CurveState {
     pub level: Level,
     /// What is wrong; empty when nothing is.
     pub words: Text,
+    /// When it left its bounds within the last hours, and when it was back; the last one may go on.
+    pub outages: Vec<Outage>,
     /// Below this it is out of its bounds.
     pub low: Option<f64>,
     /// Above this it is.
@@ -55,6 +57,23 @@ pub struct CurveState {
     pub yesterday: Vec<(Timestamp, f64)>,
     /// The same of a week before.
     pub last_week: Vec<(Timestamp, f64)>,
+}
+
+/// A time out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// The first judgement that said so.
+    pub from: Timestamp,
+    /// The first one that said that it is back; none while it goes on.
+    pub to: Option<Timestamp>,
+}
+
+impl CurveState {
+    /// Since when it is out of its bounds, if it is.
+    pub fn since(&self) -> Option<Timestamp> {
+        let bad = matches!(self.level, Level::Yellow | Level::Red);
+        self.outages.last().filter(|outage| bad && outage.to.is_none()).map(|outage| outage.from)
+    }
 }
 
 /// Values by the minute: sum and number.
@@ -102,8 +121,9 @@ struct Known {
     trouble: Option<String>,
     since: Timestamp,
     confirmed: (Level, Text),
-    /// What was judged last, and how often in a row.
-    streak: (Level, u32),
+    /// What was judged last, how often in a row, and since when.
+    streak: (Level, u32, Timestamp),
+    outages: Vec<Outage>,
     bounds: (Option<f64>, Option<f64>),
 }
 
@@ -132,7 +152,8 @@ impl Curves {
                 trouble: None,
                 since: now,
                 confirmed: (Level::Unknown, Text::default()),
-                streak: (Level::Unknown, 0),
+                streak: (Level::Unknown, 0, now),
+                outages: Vec::new(),
                 bounds: (None, None),
             });
         }
@@ -147,6 +168,11 @@ impl Curves {
                 if known.latest.is_none_or(|(latest, _)| latest < *at) {
                     known.latest = Some((*at, *value));
                 }
+            }
+        }
+        for curve in &model.curves {
+            if let Some(known) = self.known.get_mut(&curve.name) {
+                known.look_back(curve, now);
             }
         }
         self.show(model, now);
@@ -164,7 +190,7 @@ impl Curves {
                     known.latest = Some((at, value));
                     let judged = judge(curve, &known.minutes, at);
                     known.bounds = (judged.low, judged.high);
-                    known.weigh(judged);
+                    known.weigh(judged, at);
                 }
             }
             Err(why) => known.trouble = Some(why),
@@ -184,7 +210,7 @@ impl Curves {
                 let why = known.trouble.clone().unwrap_or_else(|| "no value came".to_owned());
                 known.confirmed =
                     (Level::Unknown, Text::new(format!("not known: {why}"), format!("无法得知：{why}")));
-                known.streak = (Level::Unknown, 0);
+                known.streak = (Level::Unknown, 0, now);
                 any = true;
             }
         }
@@ -207,15 +233,49 @@ impl Curves {
 
 impl Known {
     /// Suspected by one judgement, confirmed by the next.
-    fn weigh(&mut self, judged: Judgement) {
+    fn weigh(&mut self, judged: Judgement, at: Timestamp) {
         let Judgement { level, words, .. } = judged;
-        self.streak = if self.streak.0 == level { (level, self.streak.1 + 1) } else { (level, 1) };
+        let (was, times, since) = self.streak;
+        self.streak = if was == level { (level, times + 1, since) } else { (level, 1, at) };
         let same = self.confirmed.0 == level;
         // The first judgement after none, when it is good, needs no second one.
         let first = self.confirmed.0 == Level::Unknown && level == Level::Green;
         if same || first || self.streak.1 >= CONFIRM {
             self.confirmed = (level, words);
+            self.tell_outages(level, at);
         }
+    }
+
+    /// Keeps the outages of the last hours. What is not known neither begins one nor ends it.
+    fn tell_outages(&mut self, level: Level, at: Timestamp) {
+        let going = self.outages.last().is_some_and(|outage| outage.to.is_none());
+        match level {
+            // A milder bound may be left before the other: it began with the first of the two.
+            Level::Yellow | Level::Red if !going => {
+                self.outages.push(Outage { from: self.streak.2, to: None });
+            }
+            Level::Green if going => {
+                let back = self.streak.2;
+                if let Some(last) = self.outages.last_mut() {
+                    last.to = Some(back);
+                }
+            }
+            _ => {}
+        }
+        self.outages.retain(|outage| outage.to.is_none_or(|to| between(to, at) <= SHOWN));
+    }
+
+    /// Judges the last hours once more, by what a database kept of them: a restart forgets no outage.
+    fn look_back(&mut self, curve: &Curve, now: Timestamp) {
+        let shown = SignedDuration::try_from(SHOWN).unwrap_or(SignedDuration::ZERO);
+        let minutes: Vec<Timestamp> = self.minutes.between(now - shown, now).map(|(at, _)| at).collect();
+        let before = (self.confirmed.clone(), self.streak);
+        for at in minutes {
+            let judged = judge(curve, &self.minutes, at);
+            self.weigh(judged, at);
+        }
+        // What it is now the next value tells.
+        (self.confirmed, self.streak) = before;
     }
 
     fn shown(&self, curve: &Curve, now: Timestamp) -> CurveState {
@@ -237,6 +297,7 @@ impl Known {
             latest: self.latest,
             level: self.confirmed.0,
             words: self.confirmed.1.clone(),
+            outages: self.outages.clone(),
             low: self.bounds.0,
             high: self.bounds.1,
             points: self.minutes.between(now - shown, end).collect(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::announce::Event;
+use crate::silence::Silences;
 use crate::testkit;
 
 const DAY: i64 = 1440;
@@ -70,6 +71,32 @@ fn a_fall_is_seen_within_minutes_and_so_is_its_end() {
 }
 
 #[test]
+fn an_outage_stays_told_when_business_is_back_and_over_a_restart() {
+    let model = model();
+    let mut curves = week(&model);
+    let start = 8 * DAY;
+    let share = |m: i64| if (start + 10..start + 30).contains(&m) { 0.1 } else { 1.0 };
+    let mut kept: Vec<_> = (0..start).map(|m| ("orders".to_owned(), at(m), usual(m))).collect();
+    for minute in start..start + 60 {
+        let value = usual(minute) * share(minute);
+        take(&mut curves, &model, minute, value);
+        kept.push(("orders".to_owned(), at(minute), value));
+        if minute == start + 25 {
+            let since = curves.states()[0].since().unwrap();
+            assert!(since > at(start + 9) && since < at(start + 17), "{since}");
+        }
+    }
+    let state = curves.states()[0].clone();
+    let [outage] = state.outages[..] else { panic!("{:?}", state.outages) };
+    assert_eq!((state.since(), state.level), (None, Level::Green));
+    assert!(outage.to.is_some_and(|to| to >= at(start + 30) && to < at(start + 37)), "{outage:?}");
+    let mut again = Curves::new(&model, at(start + 60));
+    again.restore(&model, &kept, at(start + 60));
+    assert_eq!(again.states()[0].outages, [outage]);
+    assert_eq!(again.states()[0].level, Level::Unknown, "what it is now the next value tells");
+}
+
+#[test]
 fn one_odd_day_proves_nothing() {
     let model = model();
     let mut curves = Curves::new(&model, at(0));
@@ -128,7 +155,8 @@ fn orders_fell_and_no_node_is_unhealthy_is_an_incident_of_its_own() {
     let (model, new_id) = (testkit::with_receiver(model()), |_: Timestamp| "c-1".to_owned());
     let mut outages = Outages::new(at(0));
     let mut step = |minute: i64, level: Level, green: bool| -> Vec<Option<Event>> {
-        let changes = outages.step(&model, &[state(level)], green, at(minute), &new_id);
+        let changes =
+            outages.step((&model, &Silences::default()), &[state(level)], green, at(minute), &new_id);
         changes.into_iter().map(|change| change.messages.first().map(|message| message.event)).collect()
     };
     assert_eq!(step(20, Level::Green, true), []);
@@ -146,13 +174,17 @@ fn what_a_node_explains_is_no_riddle_neither_then_nor_shortly_after() {
     let (model, new_id) = (model(), |_: Timestamp| "c-1".to_owned());
     let mut outages = Outages::new(at(0));
     for minute in 10..20 {
-        assert!(outages.step(&model, &[state(Level::Red)], minute >= 12, at(minute), &new_id).is_empty());
+        assert!(
+            outages
+                .step((&model, &Silences::default()), &[state(Level::Red)], minute >= 12, at(minute), &new_id)
+                .is_empty()
+        );
         if minute == 17 {
             break;
         }
     }
     // It goes on long after the node is well: then it is one.
-    let changes = outages.step(&model, &[state(Level::Red)], true, at(19), &new_id);
+    let changes = outages.step((&model, &Silences::default()), &[state(Level::Red)], true, at(19), &new_id);
     assert_eq!(changes.len(), 1);
     assert_eq!(changes[0].incident.title.en, "orders fell to 3, no node is unhealthy");
     assert_eq!(is_of_curve(&changes[0].told), Some("orders"));

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use topology::level::Health;
 
-use super::levels::PastChange;
-use super::{History, HistoryError, Window};
+use super::levels::{PastChange, PastLevel};
+use super::{History, HistoryError, Window, timestamp};
 
 /// How long a node was how, within a window. Time that nobody saw is in none of the parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +56,35 @@ pub struct Availability {
     pub outages: u32,
 }
 
+/// A level and how long it stood, within a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece {
+    /// From when on.
+    pub from: Timestamp,
+    /// Until when.
+    pub to: Timestamp,
+    /// The level.
+    pub level: PastLevel,
+}
+
 impl History {
+    /// How the levels of `node` went on within `window`, oldest first. Time that nobody watched is in no piece.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn course(&self, node: &str, window: Window) -> Result<Vec<Piece>, HistoryError> {
+        let spans = self.watched(window).await?;
+        let starts = self.starts(window).await?;
+        let said = self.timed(self.said(window, &[node])).await?;
+        let changes = said.get(node).map_or(&[][..], Vec::as_slice);
+        let piece = |(from, to, change): (i64, i64, &PastChange)| Piece {
+            from: timestamp(from),
+            to: timestamp(to),
+            level: change.level.clone(),
+        };
+        Ok(pieces(changes, &spans, &starts).into_iter().map(piece).collect())
+    }
+
     /// The time of `nodes` within `window`; of all nodes, when none is named.
     ///
     /// # Errors
@@ -94,6 +123,36 @@ impl History {
     }
 }
 
+/// What was said last, from when to when, within the spans.
+fn pieces<'c>(
+    changes: &'c [PastChange],
+    spans: &[Window],
+    starts: &BTreeMap<i64, i64>,
+) -> Vec<(i64, i64, &'c PastChange)> {
+    let mut pieces = Vec::new();
+    for span in spans {
+        let began = starts.get(&span.from).copied().unwrap_or(span.from);
+        let first = changes.partition_point(|change| change.at.as_millisecond() < began);
+        let mut now: Option<&PastChange> = None;
+        let mut from = span.from;
+        for change in &changes[first..] {
+            let at = change.at.as_millisecond();
+            if at >= span.to {
+                break;
+            }
+            if at > from {
+                pieces.extend(now.map(|now| (from, at, now)));
+                from = at;
+            }
+            now = Some(change);
+        }
+        if from < span.to {
+            pieces.extend(now.map(|now| (from, span.to, now)));
+        }
+    }
+    pieces
+}
+
 /// Adds up what was said within the spans.
 pub(super) fn tally(
     node: String,
@@ -106,44 +165,25 @@ pub(super) fn tally(
     let mut seen = Duration::ZERO;
     let mut outages = 0;
     let mut was_red = false;
-    for span in spans {
-        let began = starts.get(&span.from).copied().unwrap_or(span.from);
-        let first = changes.partition_point(|change| change.at.as_millisecond() < began);
-        let mut now: Option<&PastChange> = None;
-        let mut from = span.from;
-        let mut add = |now: Option<&PastChange>, from: i64, to: i64| {
-            let Some(change) = now else { return };
-            let length = Duration::from_millis((to - from).max(0).unsigned_abs());
-            let part = match change.level.health {
-                Health::Green => &mut time.green,
-                Health::AtRisk | Health::Impaired => &mut time.yellow,
-                Health::Red if change.level.is_red_itself() => &mut time.red_own,
-                Health::Red => &mut time.red_inherited,
-                Health::Paused => &mut time.paused,
-                Health::Unknown => return,
-            };
-            *part += length;
-            seen += length;
+    for (from, to, change) in pieces(changes, spans, starts) {
+        let health = change.level.health;
+        let part = match health {
+            Health::Green => &mut time.green,
+            Health::AtRisk | Health::Impaired => &mut time.yellow,
+            Health::Red if change.level.is_red_itself() => &mut time.red_own,
+            Health::Red => &mut time.red_inherited,
+            Health::Paused => &mut time.paused,
+            Health::Unknown => continue,
         };
-        for change in &changes[first..] {
-            let at = change.at.as_millisecond();
-            if at >= span.to {
-                break;
-            }
-            if at > from {
-                add(now, from, at);
-                from = at;
-            }
-            let red = change.level.health == Health::Red;
-            if red && !was_red && at >= span.from {
-                outages += 1;
-            }
-            if change.level.health != Health::Unknown {
-                was_red = red;
-            }
-            now = Some(change);
+        let length = Duration::from_millis((to - from).unsigned_abs());
+        *part += length;
+        seen += length;
+        // What was red when the window began went red before.
+        let red = health == Health::Red;
+        if red && !was_red && change.at.as_millisecond() >= window.from {
+            outages += 1;
         }
-        add(now, from, span.to);
+        was_red = red;
     }
     let whole = window.length().as_secs_f64().max(f64::MIN_POSITIVE);
     Availability { node, time, coverage: (seen.as_secs_f64() / whole).min(1.0), outages }

@@ -18,6 +18,8 @@ pub struct Delivery {
     pub key: String,
     /// Whom to.
     pub receiver: String,
+    /// What about: `open`, `update`, `subsume` or `resolve`; empty in what a version before wrote.
+    pub event: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was taken.
@@ -108,7 +110,7 @@ impl History {
             let (from, to) = incident
                 .map_or((String::new(), "\u{10ffff}".to_owned()), |id| (format!("{id}-"), format!("{id}.")));
             let rows = sqlx::query(
-                "SELECT key, receiver, created_ms, delivered_ms, attempts, trouble FROM outbox \
+                "SELECT key, receiver, COALESCE(event, ''), created_ms, delivered_ms, attempts, trouble FROM outbox \
                  WHERE created_ms >= $1 AND created_ms < $2 AND key >= $3 AND key < $4 \
                  ORDER BY created_ms DESC LIMIT $5",
             )
@@ -124,10 +126,11 @@ impl History {
                     Ok(Delivery {
                         key: row.try_get(0)?,
                         receiver: row.try_get(1)?,
-                        created_at: timestamp(row.try_get(2)?),
-                        delivered_at: row.try_get::<Option<i64>, _>(3)?.map(timestamp),
-                        attempts: u32::try_from(row.try_get::<i64, _>(4)?).unwrap_or(u32::MAX),
-                        trouble: row.try_get(5)?,
+                        event: row.try_get(2)?,
+                        created_at: timestamp(row.try_get(3)?),
+                        delivered_at: row.try_get::<Option<i64>, _>(4)?.map(timestamp),
+                        attempts: u32::try_from(row.try_get::<i64, _>(5)?).unwrap_or(u32::MAX),
+                        trouble: row.try_get(6)?,
                     })
                 })
                 .collect()

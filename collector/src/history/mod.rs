@@ -17,7 +17,7 @@ use sqlx::{AnyPool, Row as _};
 use crate::board::Board;
 use crate::store::{Store, StoreError};
 
-pub use availability::{Availability, Stretch};
+pub use availability::{Availability, Piece, Stretch};
 pub use board::board_of;
 pub use events::{AuditEntry, Delivery};
 pub use levels::{PastChange, PastLevel, PastLevels};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::points::{self, Point};
 use super::{History, HistoryError, Window, timestamp};
@@ -37,6 +37,20 @@ impl History {
         points: u32,
         now: Timestamp,
     ) -> Result<Series, HistoryError> {
+        self.series_of(&[node], window, points, now).await
+    }
+
+    /// The same of several nodes together: a point holds the values of all of them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn series_of(
+        &self,
+        nodes: &[&str],
+        window: Window,
+        points: u32,
+        now: Timestamp,
+    ) -> Result<Series, HistoryError> {
         let length = (window.to - window.from).max(1);
         let wanted = (length / i64::from(points.max(1))).max(LOOK_MS);
         let age = now.as_millisecond() - window.from;
@@ -45,23 +59,37 @@ impl History {
         let tier = (fitting..STEPS.len()).find(|tier| age <= KEPT[*tier]).unwrap_or(STEPS.len() - 1);
         let step = wanted.max(STEPS[tier]);
         let step = if STEPS[tier] > 0 { step.div_euclid(STEPS[tier]) * STEPS[tier] } else { step };
-        self.timed(self.collect(node, window, tier, step)).await
+        self.timed(self.collect(nodes, window, tier, step)).await
     }
 
     async fn collect(
         &self,
-        node: &str,
+        nodes: &[&str],
         window: Window,
         tier: usize,
         step: i64,
     ) -> Result<Series, HistoryError> {
         let step_out = Duration::from_millis(step.unsigned_abs());
-        let number = sqlx::query("SELECT id FROM series_names WHERE name = $1")
-            .bind(node)
-            .fetch_optional(&self.pool)
-            .await?;
-        let Some(number) = number else { return Ok(Series { step: step_out, signals: BTreeMap::new() }) };
-        let number: i64 = number.try_get(0)?;
+        let mut numbers: Vec<i64> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let number = sqlx::query("SELECT id FROM series_names WHERE name = $1")
+                .bind(*node)
+                .fetch_optional(&self.pool)
+                .await?;
+            if let Some(number) = number {
+                numbers.push(number.try_get(0)?);
+            }
+        }
+        if numbers.is_empty() {
+            return Ok(Series { step: step_out, signals: BTreeMap::new() });
+        }
+        // Numbers of this program's own, written out: the two databases agree on no way to bind a list.
+        let among: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        let question = format!(
+            "SELECT at_ms, body FROM series WHERE node IN ({}) AND tier = $1 AND at_ms >= $2 AND at_ms < $3 \
+             ORDER BY at_ms LIMIT $4",
+            among.join(", ")
+        );
         let mut marks = [i64::MAX, 0, 0, 0];
         for row in sqlx::query("SELECT tier, upto_ms FROM series_marks").fetch_all(&self.pool).await? {
             let tier: i64 = row.try_get(0)?;
@@ -78,17 +106,13 @@ impl History {
             if to <= from {
                 continue;
             }
-            let rows = sqlx::query(
-                "SELECT at_ms, body FROM series WHERE node = $1 AND tier = $2 AND at_ms >= $3 AND at_ms < $4 \
-                 ORDER BY at_ms LIMIT $5",
-            )
-            .bind(number)
-            .bind(i64::try_from(tier).unwrap_or(0))
-            .bind(from)
-            .bind(to)
-            .bind(MAX_ROWS)
-            .fetch_all(&self.pool)
-            .await?;
+            let rows = sqlx::query(AssertSqlSafe(question.clone()))
+                .bind(i64::try_from(tier).unwrap_or(0))
+                .bind(from)
+                .bind(to)
+                .bind(MAX_ROWS)
+                .fetch_all(&self.pool)
+                .await?;
             for row in rows {
                 let at: i64 = row.try_get(0)?;
                 let bucket = at - at.rem_euclid(step);

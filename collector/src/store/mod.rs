@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AnyPool, Row};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Row};
 use tokio::sync::Mutex;
 use topology::model::Model;
 
@@ -147,6 +147,9 @@ impl Store {
             .after_connect(move |connection, _| {
                 Box::pin(async move { if sqlite { set_up(connection).await } else { Ok(()) } })
             })
+            .after_release(move |connection, _| {
+                Box::pin(async move { Ok(in_memory || is_clean(connection).await?) })
+            })
             .connect_lazy_with(options);
         let (ready, budget) = (Arc::default(), upkeep::Budget::default());
         Ok(Self { pool, reading, sqlite, budget, ready, numbers: Arc::default() })
@@ -201,9 +204,10 @@ impl Store {
     pub async fn restore(&self, model: &Model) -> Result<Restored, StoreError> {
         let mut restored = Restored::default();
         let names = Names::of(model);
-        for row in sqlx::query("SELECT body FROM incidents WHERE state = 'open' ORDER BY opened_ms")
-            .fetch_all(&self.pool)
-            .await?
+        for row in
+            sqlx::query("SELECT body FROM incidents WHERE state IN ('open', 'ending') ORDER BY opened_ms")
+                .fetch_all(&self.pool)
+                .await?
         {
             restored.open.push(record::read(&names, row.try_get::<&str, _>(0)?)?);
         }
@@ -251,6 +255,15 @@ impl Store {
         restored.curves = past::curves(&self.pool, model).await?;
         Ok(restored)
     }
+}
+
+/// False for a connection that must not be used again. A full disk makes SQLite end a transaction by itself, the
+/// rollback that follows then fails, and sqlx goes on counting a transaction that there is none of: what is written next
+/// becomes part of one that nobody ever commits, and is lost when the connection ends.
+async fn is_clean(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    // A rollback may still be under way; this comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// What every connection to SQLite is set to.

@@ -174,7 +174,7 @@ impl Store {
         let queries = [
             ("DELETE FROM level_changes WHERE at_ms < $1", KEEP_EVENTS),
             ("DELETE FROM watched WHERE end_ms < $1", KEEP_EVENTS),
-            ("DELETE FROM incidents WHERE state = 'resolved' AND resolved_ms < $1", KEEP_EVENTS),
+            ("DELETE FROM incidents WHERE state <> 'open' AND resolved_ms < $1", KEEP_EVENTS),
             ("DELETE FROM outbox WHERE delivered_ms IS NOT NULL AND delivered_ms < $1", KEEP_EVENTS),
             ("DELETE FROM audit WHERE at_ms < $1", KEEP_EVENTS),
             ("DELETE FROM curve_points WHERE at_ms < $1", KEEP_CURVES),

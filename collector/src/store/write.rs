@@ -13,6 +13,7 @@ use super::{Store, StoreError};
 use crate::alert::message;
 use crate::announce::Event;
 use crate::changes::{ChangeNote, MAX_KEPT};
+use crate::endings::is_ending;
 use crate::history::AuditEntry;
 use crate::incidents::Change;
 use crate::silence::Silence;
@@ -182,7 +183,8 @@ impl Batch {
     pub fn incident(&mut self, model: &Model, change: &Change, at: Timestamp) -> Result<(), StoreError> {
         let incident = &change.incident;
         let row = IncidentRow {
-            state: incident.state.as_str(),
+            // One whose end is still to be told goes on after a restart.
+            state: if is_ending(incident, &change.told) { "ending" } else { incident.state.as_str() },
             opened_ms: incident.opened_at.as_millisecond(),
             resolved_ms: incident.resolved_at.map(Timestamp::as_millisecond),
             body: record::write(model, incident, &change.told)?,

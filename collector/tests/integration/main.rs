@@ -3,6 +3,7 @@
 
 mod away;
 mod delivery;
+mod full_disk;
 mod live_reload;
 mod postgres;
 mod rhythm;

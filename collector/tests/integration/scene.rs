@@ -84,3 +84,23 @@ pub(crate) fn batch(model: &Model, state: IncidentState) -> Batch {
     batch.level(moved, at(0));
     batch
 }
+
+/// An incident of its own for each `round`, with its message, and twenty levels at that minute.
+pub(crate) fn outage_batch(round: i64) -> Batch {
+    let now = at(round * 60);
+    let incident = Incident { id: format!("0190-{round:03}"), opened_at: now, ..outage(IncidentState::Open) };
+    let told = Told { messages: 1, ..Told::nothing(now) };
+    let messages = vec![Message { receiver: "ops".to_owned(), event: Event::Open }];
+    let change = Change { what: What::Opened, incident, told, messages };
+    let mut batch = Batch::default();
+    batch.incident(&model(), &change, now).unwrap();
+    for node in 0..20 {
+        let words = "no answer in 1.5 s, and words enough to fill some pages of the database file".to_owned();
+        let level = if round % 2 == 0 { "red" } else { "green" }.to_owned();
+        let moved =
+            LevelChange { node: format!("db-{node}"), at: now, level, words, ..LevelChange::default() };
+        batch.level(moved, now);
+    }
+    batch.watched(at(0), now);
+    batch
+}

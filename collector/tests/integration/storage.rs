@@ -76,7 +76,11 @@ pub(crate) async fn survives<H: AsyncFnOnce() -> T, T, M: AsyncFnOnce(T)>(store:
     board(&mut boards, "green again, whatever storage does", is(Level::Green)).await;
 
     mend(trouble).await;
-    let healed = board(&mut boards, "the banner to go", |board| board.monitor.storage.is_none()).await;
+    board(&mut boards, "the banner to go", |board| board.monitor.storage.is_none()).await;
+    // An end that comes right after its open waits until six intervals after that.
+    let healed =
+        board(&mut boards, "the end to be told", |board| board.at.duration_since(red.at).as_secs() >= 20)
+            .await;
     // Everything is written when the journal has ended.
     shutdown.cancel();
     running.await.unwrap();

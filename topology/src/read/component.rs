@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Reader;
 use super::common::{read_confirm, read_labels, read_policy, read_timing, read_title};
 use super::depends::Selection;
+use super::links::read_links;
 use super::probe::{over_defaults, read_probe};
 use super::templates::Templates;
 use crate::decode::{Context, Fields, shortened};
@@ -64,6 +65,7 @@ impl Reader<'_> {
             probes: Vec::new(),
             confirm: self.defaults.confirm,
             runbook: None,
+            links: self.defaults.links.clone(),
             group: None,
             short: None,
         };
@@ -87,6 +89,9 @@ impl Reader<'_> {
                 component.policy = policy;
             }
             component.runbook = fields.take("runbook").and_then(|node| cx.text(node, "`runbook`"));
+            if let Some(node) = fields.take("links") {
+                read_links(node, &mut component.links, cx);
+            }
             component.group = fields.take("group").and_then(|node| cx.text(node, "`group`"));
             component.short = fields.take("short").and_then(|node| read_title(node, cx));
             let own_timing: Vec<&str> =

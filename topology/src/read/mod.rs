@@ -7,6 +7,7 @@ mod curves;
 mod cycle;
 mod depends;
 mod instances;
+mod links;
 mod objectives;
 mod probe;
 mod receivers;
@@ -28,6 +29,7 @@ use crate::decode::{Context, Fields};
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::files::Loader;
 use crate::kind::KindSpec;
+use crate::links::LinkTemplate;
 use crate::model::{
     Component, ComponentId, Confirm, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, Instance, InstanceId, Model, Tier,
 };
@@ -38,6 +40,7 @@ use alerts::read_alerts;
 use common::{read_confirm, read_timing, read_title};
 use curves::read_curves;
 use depends::Wanted;
+use links::read_links;
 use objectives::read_objectives;
 use templates::Templates;
 
@@ -146,6 +149,8 @@ struct Defaults {
     confirm: Confirm,
     /// What probes of a kind say unless they say something else.
     probes: HashMap<&'static str, Node>,
+    /// Where else to look, of every component.
+    links: Vec<LinkTemplate>,
 }
 
 struct Reader<'k> {
@@ -186,7 +191,10 @@ fn read_root(mut root: Node, kinds: &[&'static KindSpec], cx: &mut Context<'_>) 
         Some(node) => cx.text(node, "`name`").unwrap_or_default(),
         None => "topology".to_owned(),
     };
-    let defaults = read_defaults(fields.take("defaults"), kinds, cx);
+    let mut defaults = read_defaults(fields.take("defaults"), kinds, cx);
+    if let Some(node) = fields.take("links") {
+        read_links(node, &mut defaults.links, cx);
+    }
     let tiers = fields.take("tiers").map(|node| read_tiers(node, cx)).unwrap_or_default();
     let mut reader = Reader {
         kinds,
@@ -260,6 +268,7 @@ fn read_defaults(node: Option<&Node>, kinds: &[&'static KindSpec], cx: &mut Cont
         timeout: DEFAULT_TIMEOUT,
         confirm: Confirm::default(),
         probes: HashMap::new(),
+        links: Vec::new(),
     };
     let Some(mut inner) = node.and_then(|node| Fields::of(node, "`defaults`", cx)) else { return defaults };
     read_timing(&mut inner, &mut defaults.interval, &mut defaults.timeout, cx);

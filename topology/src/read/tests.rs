@@ -185,3 +185,36 @@ fn a_variable_may_have_a_text_in_its_place_and_an_empty_password_is_none() {
     assert_eq!(probe("${env:HOST:-x}").1.as_deref(), Some("10.0.0.9"));
     assert!(shown(&GOOD.replace("env:HOST", "env:NONE")).contains("`NONE` is not set"));
 }
+
+#[test]
+fn links_are_those_of_the_file_and_of_the_component() {
+    let text = "links: { cat: \"https://cat.example/{component}\", host: \"http://{host}:9100\" }\n\
+                components:\n  \
+                web: { instances: [\"h:1\"], probe: { tcp: {} }, links: { host: null, logs: \"https://l/{instance}\" } }\n  \
+                db: { instances: [\"d:1\"], probe: { tcp: {} }, links: { cat: \"https://other/{component}\" } }";
+    let (model, warnings) = read(text).unwrap();
+    assert!(warnings.is_empty());
+    let of = |i: usize| -> Vec<String> {
+        let (component, instance) = (&model.components[i], &model.instances[i]);
+        let links = component.links.iter();
+        links.map(|link| format!("{} {}", link.name, link.of_instance(&component.name, instance))).collect()
+    };
+    assert_eq!(of(0), ["cat https://cat.example/web", "logs https://l/web-1"]);
+    assert_eq!(of(1), ["cat https://other/db", "host http://d:9100"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_link_is_told_with_its_place() {
+    let text = "components:\n  web:\n    instances: [\"h:1\"]\n    probe: { tcp: {} }\n    links:\n      \
+                cat: \"https://cat.example/{compnent}\"\n      bad: \"javascript:alert(1)\"\n      open: \"https://x/{host\"\n\
+                links: [https://x]";
+    insta::assert_snapshot!(shown(text), @r"
+    topology.yaml:6:12: error: unknown place in a link: `compnent`
+      help: did you mean `component`?
+    topology.yaml:7:12: error: a link begins with `https://` or `http://`
+      help: write it as `https://cat.example/app/{component}`; the places are {component}, {instance}, {host}, {port}
+    topology.yaml:8:13: error: `{` and `}` stand around a place, both of them
+      help: write it as `https://cat.example/app/{component}`; the places are {component}, {instance}, {host}, {port}
+    topology.yaml:9:8: error: `links` is a map from a name to an address, and this is a list
+    ");
+}

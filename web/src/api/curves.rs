@@ -29,6 +29,13 @@ struct New {
     at: Option<Timestamp>,
 }
 
+/// A time out of bounds.
+#[derive(Debug, Serialize)]
+struct Outage {
+    from: String,
+    to: Option<String>,
+}
+
 /// A curve as it is given out.
 #[derive(Debug, Serialize)]
 pub(crate) struct Curve {
@@ -42,6 +49,10 @@ pub(crate) struct Curve {
     level: &'static str,
     words: String,
     words_zh: String,
+    /// Since when it is out of its bounds.
+    since: Option<String>,
+    /// When it left its bounds within the last three hours, and when it was back.
+    outages: Vec<Outage>,
     low: Option<f64>,
     high: Option<f64>,
     /// Unix seconds and value, oldest first; the other days at the times of today.
@@ -66,6 +77,12 @@ impl Curve {
             level: state.level.as_str(),
             words: state.words.en.clone(),
             words_zh: state.words.zh.clone(),
+            since: state.since().map(time),
+            outages: state
+                .outages
+                .iter()
+                .map(|outage| Outage { from: time(outage.from), to: outage.to.map(time) })
+                .collect(),
             low: state.low,
             high: state.high,
             points: points(&state.points),

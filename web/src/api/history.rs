@@ -263,6 +263,7 @@ struct Deliveries {
 struct OneDelivery {
     key: String,
     receiver: String,
+    event: String,
     created_at: String,
     delivered_at: Option<String>,
     late_s: Option<f64>,
@@ -279,6 +280,7 @@ impl OneDelivery {
             late_s: delivery.delivered_at.map(late),
             key: delivery.key,
             receiver: delivery.receiver,
+            event: delivery.event,
             attempts: delivery.attempts,
             trouble: delivery.trouble,
         }

@@ -48,6 +48,11 @@ pub fn board_value(board: &collector::board::Board) -> serde_json::Result<serde_
     serde_json::to_value(board::Board::of(board))
 }
 
+/// `GET /api/v1/openapi.json`: this API, in OpenAPI 3.1. Kept by hand; tests hold it and the routes together.
+pub(crate) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+}
+
 /// `GET /api/v1/health`: answers 200 whatever the level.
 pub(crate) async fn health(State(state): State<WebState>) -> Json<board::Health> {
     Json(board::Health::of(&state.boards.current()))

@@ -2,6 +2,7 @@
 
 use collector::board::Board;
 use serde::Serialize;
+use topology::links::LinkTemplate;
 use topology::model::{ComponentId, NodeId};
 
 use super::board::{Component, Instance};
@@ -18,12 +19,21 @@ pub(crate) enum Node {
         needed_by: Vec<NeededBy>,
         incidents: Vec<String>,
         runbook: Option<String>,
+        links: Vec<Link>,
     },
     /// An instance.
     Instance {
         #[serde(flatten)]
         instance: Box<Instance>,
+        links: Vec<Link>,
     },
+}
+
+/// A way to another tool.
+#[derive(Debug, Serialize)]
+pub(crate) struct Link {
+    name: String,
+    url: String,
 }
 
 /// Who needs it, and how much.
@@ -37,7 +47,15 @@ impl Node {
     pub(crate) fn of(board: &Board, id: NodeId) -> Self {
         match id {
             NodeId::Component(id) => Self::component(board, id),
-            NodeId::Instance(id) => Self::Instance { instance: Box::new(Instance::of(board, id)) },
+            NodeId::Instance(id) => {
+                let instance = board.model.instance(id);
+                let component = board.model.component(instance.component);
+                let url = |link: &LinkTemplate| Some(link.of_instance(&component.name, instance));
+                Self::Instance {
+                    instance: Box::new(Instance::of(board, id)),
+                    links: links(&component.links, url),
+                }
+            }
         }
     }
 
@@ -59,6 +77,11 @@ impl Node {
             needed_by: needed_by.collect(),
             incidents: concerned.map(|incident| incident.id.clone()).collect(),
             runbook: component.runbook.clone(),
+            links: links(&component.links, |link| link.of_component(&component.name)),
         }
     }
+}
+
+fn links(templates: &[LinkTemplate], url: impl Fn(&LinkTemplate) -> Option<String>) -> Vec<Link> {
+    templates.iter().filter_map(|link| Some(Link { name: link.name.clone(), url: url(link)? })).collect()
 }

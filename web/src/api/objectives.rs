@@ -30,8 +30,12 @@ struct Objective {
     /// Share of that which is left; below zero when it is overdrawn.
     budget_left: f64,
     /// 1 just uses the budget up.
+    burn_rate_5m: Option<f64>,
+    burn_rate_30m: Option<f64>,
     burn_rate_1h: Option<f64>,
     burn_rate_6h: Option<f64>,
+    /// So fast that routes with `objective_at_risk` hold.
+    burning: bool,
 }
 
 impl Objective {
@@ -48,8 +52,11 @@ impl Objective {
             red_inherited_s: state.time.red_inherited.as_secs_f64(),
             budget_s: state.allowed().as_secs_f64(),
             budget_left: state.budget_left(),
-            burn_rate_1h: state.burn[0],
-            burn_rate_6h: state.burn[1],
+            burn_rate_5m: state.burn[0][1],
+            burn_rate_30m: state.burn[1][1],
+            burn_rate_1h: state.burn[0][0],
+            burn_rate_6h: state.burn[1][0],
+            burning: state.is_burning(),
         }
     }
 }

@@ -27,7 +27,7 @@ const MAX_WHY: usize = 500;
 /// A wish as it is sent; `nodes` of a form is one text with commas.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct New {
+pub(crate) struct New {
     #[serde(default)]
     nodes: Names,
     from: Option<Timestamp>,
@@ -51,6 +51,19 @@ enum Names {
 impl Default for Names {
     fn default() -> Self {
         Self::List(Vec::new())
+    }
+}
+
+impl New {
+    /// Of one node or incident, from now on for a while.
+    pub(crate) fn of(node: String, lasts: String, by: String, why: String) -> Self {
+        Self {
+            nodes: Names::List(vec![node]),
+            lasts: Some(lasts),
+            by: Some(by),
+            why: Some(why),
+            ..Self::default()
+        }
     }
 }
 
@@ -151,15 +164,20 @@ pub(super) async fn begin(
 
 /// `DELETE /api/v1/silences/{id}`, or `POST /api/v1/silences/{id}/end` from a form: it is over now.
 pub(crate) async fn end(State(state): State<WebState>, Path(id): Path<String>) -> Response {
-    let Some(control) = state.control.as_ref() else { return Problem::read_only().into_response() };
-    match control.end_silence(id.clone()).await {
-        Ok(Some(silence)) => {
+    match lift(&state, id).await {
+        Ok(silence) => {
             let (board, now) = (state.boards.current(), (state.clock)());
             Json(SilenceReport::of(&board, &silence, now)).into_response()
         }
-        Ok(None) => Problem::not_found(format!("there is no silence `{}`", clean_words(&id))).into_response(),
-        Err(_) => Problem::stopping().into_response(),
+        Err(problem) => problem.into_response(),
     }
+}
+
+/// It is over now.
+pub(crate) async fn lift(state: &WebState, id: String) -> Result<Silence, Problem> {
+    let control = state.control.as_ref().ok_or_else(Problem::read_only)?;
+    let ended = control.end_silence(id.clone()).await.map_err(|_| Problem::stopping())?;
+    ended.ok_or_else(|| Problem::not_found(format!("there is no silence `{}`", clean_words(&id))))
 }
 
 /// What was sent: JSON, or a form.
@@ -187,7 +205,12 @@ async fn take(
     body: Result<Bytes, BytesRejection>,
     kind: QuietKind,
 ) -> Result<Silence, Problem> {
-    let new: New = parse(headers, body, r#"{"nodes": ["order-db"], "for": "2h", "why": "..."}"#)?;
+    take_one(state, parse(headers, body, r#"{"nodes": ["order-db"], "for": "2h", "why": "..."}"#)?, kind)
+        .await
+}
+
+/// Begins what `new` wishes.
+pub(crate) async fn take_one(state: &WebState, new: New, kind: QuietKind) -> Result<Silence, Problem> {
     let control = state.control.as_ref().ok_or_else(Problem::read_only)?;
     let bad = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
     let now = (state.clock)();

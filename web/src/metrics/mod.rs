@@ -153,7 +153,7 @@ fn promises(sheet: &mut Sheet, objectives: &[ObjectiveState]) {
         if let Some(availability) = state.availability() {
             sheet.add(&of::OBJECTIVE_AVAILABILITY, &name, availability);
         }
-        for (rate, window) in state.burn.into_iter().zip(["1h", "6h"]) {
+        for (rate, window) in state.burn.into_iter().flatten().zip(["1h", "5m", "6h", "30m"]) {
             if let Some(rate) = rate {
                 sheet.add(&of::OBJECTIVE_BURN_RATE, &[name[0], window], rate);
             }

@@ -106,7 +106,7 @@ metrics! {
         OBJECTIVE_BUDGET_LEFT = Gauge "topowatch_objective_budget_left_ratio" ["component"]
             "Share of the error budget that is left; below 0 it is overdrawn.";
         OBJECTIVE_BURN_RATE = Gauge "topowatch_objective_burn_rate" ["component", "window"]
-            "How fast the budget burns; 1 just uses it up.";
+            "How fast the budget burns over 5m, 30m, 1h and 6h; 1 just uses it up.";
     }
     "The monitor itself" {
         MONITOR_BLIND = Gauge "topowatch_monitor_blind" []

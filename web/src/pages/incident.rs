@@ -1,16 +1,27 @@
 //! `GET /incidents/{id}`.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use collector::alert::{Escalating, escalations};
 use collector::board::Board;
-use collector::incident::{Incident, IncidentState};
+use collector::history::{Delivery, Window};
+use collector::incident::{Acknowledgement, Incident, IncidentState};
+use jiff::{SignedDuration, Timestamp};
+use topology::text::Lang;
 
+use super::forms::{Forms, Peer};
+use super::wall::encoded;
 use super::{Head, not_found, render};
 use crate::WebState;
 use crate::respond::{Asked, Prefs};
 use crate::view::{Format, culprit_name};
+
+/// Messages of one incident that are listed, the latest of them.
+const MOST_MESSAGES: u32 = 200;
 
 #[derive(Template)]
 #[template(path = "incident.html")]
@@ -26,10 +37,36 @@ struct IncidentPage {
     suspects: Vec<SuspectRow>,
     affected: Vec<AffectedRow>,
     onsets: Vec<OnsetRow>,
+    forms: Forms,
+    here: String,
+    pauses: bool,
+    /// It goes on.
+    open: bool,
+    /// Who has taken it on, in words; empty when nobody has.
+    acknowledged: String,
+    /// `silenced`, in words; empty when it is not.
+    silenced: &'static str,
+    sent: Vec<SentRow>,
+    /// Why nothing is known of messages.
+    sent_trouble: String,
+    escalations: Vec<String>,
     /// Where the wall of then is, if the past is known; else empty.
     wall_then: String,
     /// When, the wall of then (or nothing), what.
     timeline: Vec<(String, String, String)>,
+}
+
+/// A message to a receiver.
+struct SentRow {
+    receiver: String,
+    event: String,
+    made: String,
+    /// `taken 12:07:42`, `waits`, ...
+    state: String,
+    level: &'static str,
+    late: String,
+    attempts: u32,
+    trouble: String,
 }
 
 struct SuspectRow {
@@ -71,19 +108,56 @@ pub(crate) async fn incident(
     State(state): State<WebState>,
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
+    peer: Peer,
     headers: HeaderMap,
 ) -> Response {
     let prefs = Prefs::of(&asked, &headers);
     let board = state.boards.current();
-    let Some(found) = board.open.iter().chain(&board.resolved).find(|incident| incident.id == id) else {
-        return not_found(&prefs);
+    let at_hand = board.open.iter().chain(&board.resolved).find(|incident| incident.id == id).cloned();
+    let found = match (at_hand, &state.history) {
+        (Some(found), _) => Some(found),
+        // What the board no longer has.
+        (None, Some(history)) => history.incident(&board.model, &id).await.ok().flatten(),
+        (None, None) => None,
     };
+    let Some(found) = found else { return not_found(&prefs) };
     let format = Format { lang: prefs.lang, zone: state.zone.clone() };
-    render(StatusCode::OK, &page(&board, found, Head::of(&prefs), state.past.is_some(), &format))
+    let named = Forms::of_incident(&board, &found);
+    let forms = Forms::of(&state, (&headers, &peer), &board, named, &format);
+    let told = told(&state, &found).await;
+    let past = state.history.is_some();
+    let objectives = state.objectives.current();
+    let burning = objectives.iter().filter(|objective| objective.is_burning());
+    let burning = burning.map(|objective| objective.component.clone()).collect();
+    render(StatusCode::OK, &page(&board, &found, (forms, told), &burning, Head::of(&prefs), past, &format))
+}
+
+/// The messages of an incident, oldest first; or why they are not known.
+async fn told(state: &WebState, incident: &Incident) -> Result<Vec<Delivery>, String> {
+    let Some(history) = &state.history else { return Ok(Vec::new()) };
+    // From a day before: the onset is put at the first bad look, and a clock may be set.
+    let day = SignedDuration::from_hours(24);
+    let from = incident.opened_at.checked_sub(day).unwrap_or(incident.opened_at);
+    let to = (state.clock)().checked_add(day).unwrap_or(Timestamp::MAX);
+    let window = Window::new(from, to).map_err(|error| error.to_string())?;
+    let mut all = history
+        .deliveries(window, Some(&incident.id), MOST_MESSAGES)
+        .await
+        .map_err(|error| error.to_string())?;
+    all.reverse();
+    Ok(all)
 }
 
 /// `past`: boards of the past can be asked for.
-fn page(board: &Board, incident: &Incident, head: Head, past: bool, format: &Format) -> IncidentPage {
+fn page(
+    board: &Board,
+    incident: &Incident,
+    (forms, told): (Forms, Result<Vec<Delivery>, String>),
+    burning: &BTreeSet<String>,
+    head: Head,
+    past: bool,
+    format: &Format,
+) -> IncidentPage {
     let lang = format.lang;
     let verdict = &incident.verdict;
     let end = incident.resolved_at.unwrap_or(board.at);
@@ -130,6 +204,19 @@ fn page(board: &Board, incident: &Incident, head: Head, past: bool, format: &For
     };
     IncidentPage {
         wall_then: then(incident.opened_at),
+        forms,
+        here: format!("/incidents/{}{}", encoded(&incident.id), head.query),
+        pauses: false,
+        open: incident.state == IncidentState::Open,
+        acknowledged: incident.acknowledged.as_ref().map(|ack| taken_on(ack, format)).unwrap_or_default(),
+        silenced: if incident.silenced && incident.state == IncidentState::Open {
+            format.pick_static("Its messages are held back by a silence.", "其消息已被静默。")
+        } else {
+            ""
+        },
+        escalations: escalating(board, incident, burning, told.as_deref().unwrap_or_default(), format),
+        sent: told.as_deref().unwrap_or_default().iter().map(|one| sent_row(one, board.at, format)).collect(),
+        sent_trouble: told.err().unwrap_or_default(),
         id: incident.id.clone(),
         title: incident.title.get(lang).to_owned(),
         advice: incident.advice.get(lang).to_owned(),
@@ -147,6 +234,78 @@ fn page(board: &Board, incident: &Incident, head: Head, past: bool, format: &For
             .collect(),
         head,
     }
+}
+
+/// `Acknowledged by wang at 12:09:02: on it`.
+fn taken_on(ack: &Acknowledgement, format: &Format) -> String {
+    let at = format.time(ack.at);
+    let note =
+        ack.note.as_deref().map(|note| format!("{}{note}", format.pick(": ", "："))).unwrap_or_default();
+    match format.lang {
+        Lang::En => format!("Acknowledged by {} at {at}{note}", ack.by),
+        Lang::Zh => format!("{} 于 {at} 认领{note}", ack.by),
+    }
+}
+
+fn sent_row(one: &Delivery, now: Timestamp, format: &Format) -> SentRow {
+    let event = match one.event.as_str() {
+        "open" => format.pick("open", "发生"),
+        "update" => format.pick("update", "更新"),
+        "subsume" => format.pick("became part", "并入"),
+        "resolve" => format.pick("resolved", "恢复"),
+        other => other,
+    };
+    let late = |at: Timestamp| at.duration_since(one.created_at).as_secs().max(0).unsigned_abs();
+    let waits = late(now);
+    let (state, level, late) = match one.delivered_at {
+        Some(at) => {
+            let late = late(at);
+            let words = format!("{} {}", format.pick("taken", "已送达"), format.time(at));
+            (words, "", if late == 0 { String::new() } else { format.seconds(late) })
+        }
+        None if one.attempts == 0 => {
+            (format.pick("on its way", "发送中").to_owned(), "", format.seconds(waits))
+        }
+        None => (format.pick("not taken yet", "尚未送达").to_owned(), "yellow", format.seconds(waits)),
+    };
+    SentRow {
+        receiver: one.receiver.clone(),
+        event: event.to_owned(),
+        made: format.time(one.created_at),
+        state,
+        level,
+        late,
+        attempts: one.attempts,
+        trouble: one.trouble.clone().filter(|_| one.delivered_at.is_none()).unwrap_or_default(),
+    }
+}
+
+/// What happens unless somebody takes it on, and what happened because nobody did.
+fn escalating(
+    board: &Board,
+    incident: &Incident,
+    burning: &BTreeSet<String>,
+    told: &[Delivery],
+    format: &Format,
+) -> Vec<String> {
+    let Some(first) = told.iter().map(|one| one.created_at).min() else { return Vec::new() };
+    if incident.state == IncidentState::Resolved {
+        return Vec::new();
+    }
+    let steps = escalations(board, incident, Some(burning), first, board.at);
+    let taken = incident.acknowledged.as_ref().map(|ack| ack.at);
+    let step = |step: Escalating| {
+        let (to, at) = (step.to.join(", "), format.time(step.at));
+        match (step.at <= taken.unwrap_or(board.at), taken.is_some(), format.lang) {
+            (true, _, Lang::En) => format!("{at}: {to} is called, for nobody had acknowledged it"),
+            (true, _, Lang::Zh) => format!("{at}：无人认领，已升级至 {to}"),
+            (false, false, Lang::En) => format!("{at}: {to} is called, unless somebody acknowledges it"),
+            (false, false, Lang::Zh) => format!("{at}：若仍无人认领，将升级至 {to}"),
+            (false, true, Lang::En) => format!("{to} is not called: it is acknowledged"),
+            (false, true, Lang::Zh) => format!("已认领，不再升级至 {to}"),
+        }
+    };
+    steps.into_iter().map(step).collect()
 }
 
 fn sentences(suspect: &topology::verdict::Suspect, against: bool, lang: topology::text::Lang) -> Vec<String> {

@@ -1,7 +1,5 @@
 //! `GET /nodes/{name}`: one component, or the component of one instance.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -9,9 +7,13 @@ use axum::response::Response;
 use collector::board::Board;
 use topology::graph::DependencyId;
 use topology::level::Level;
+use topology::links::LinkTemplate;
 use topology::model::{ComponentId, InstanceId, NodeId, Strength};
 use topology::text::Lang;
 
+use super::forms::{Forms, Peer};
+use super::signals::{Of, Range, Signals, Wanted, signals};
+use super::wall::encoded;
 use super::{Head, not_found, render};
 use crate::WebState;
 use crate::respond::{Asked, Prefs};
@@ -41,7 +43,14 @@ struct NodePage {
     sides: [Side; 2],
     instances: Vec<InstanceRow>,
     faults: Vec<FaultRow>,
-    signals: Vec<SignalRow>,
+    signals: Signals,
+    forms: Forms,
+    /// This page's own address, and that its nodes can be paused.
+    here: String,
+    pauses: bool,
+    links: Vec<Link>,
+    /// There is a column for the links of each instance.
+    linked: bool,
 }
 
 /// What an instance last said when it did not answer well.
@@ -54,19 +63,16 @@ struct FaultRow {
     words: String,
 }
 
-struct SignalRow {
-    name: String,
-    value: String,
-    /// How it stands against its thresholds; empty without any.
-    level: &'static str,
-    /// `yellow from 80 %, red from 95 %`.
-    bounds: String,
-}
-
 /// Faults that are shown.
 const MOST_FAULTS: usize = 8;
 /// Characters of a target's words that are shown.
 const MOST_WORDS: usize = 200;
+
+/// A way to another tool.
+struct Link {
+    name: String,
+    href: String,
+}
 
 struct Because {
     number: u32,
@@ -100,6 +106,7 @@ struct InstanceRow {
     latency: String,
     since: String,
     address: String,
+    links: Vec<Link>,
 }
 
 /// `GET /nodes/{name}`.
@@ -107,20 +114,29 @@ pub(crate) async fn node(
     State(state): State<WebState>,
     Path(name): Path<String>,
     Query(asked): Query<Asked>,
+    Query(wanted): Query<Wanted>,
+    peer: Peer,
     headers: HeaderMap,
 ) -> Response {
     let prefs = Prefs::of(&asked, &headers);
     let board = state.boards.current();
     let Ok(found) = board.model.find(&name) else { return not_found(&prefs) };
-    let (id, name) = match found {
-        NodeId::Component(id) => (id, board.model.component(id).name.clone()),
-        NodeId::Instance(id) => (board.model.instance(id).component, board.model.instance(id).name.clone()),
+    let of = match found {
+        NodeId::Component(id) => Of { component: id, instance: None },
+        NodeId::Instance(id) => Of { component: board.model.instance(id).component, instance: Some(id) },
     };
     let format = Format { lang: prefs.lang, zone: state.zone.clone() };
-    render(StatusCode::OK, &page(&board, id, name, Head::of(&prefs), &format))
+    let signals = signals(&state, &board, of, Range::of(&wanted), &prefs, &format).await;
+    let forms = Forms::of(&state, (&headers, &peer), &board, Forms::of_node(&board, of), &format);
+    render(StatusCode::OK, &page(&board, of, (signals, forms), Head::of(&prefs), &format))
 }
 
-fn page(board: &Board, id: ComponentId, name: String, head: Head, format: &Format) -> NodePage {
+fn page(board: &Board, of: Of, (signals, forms): (Signals, Forms), head: Head, format: &Format) -> NodePage {
+    let id = of.component;
+    let name = of
+        .instance
+        .map_or_else(|| &board.model.component(id).name, |id| &board.model.instance(id).name)
+        .clone();
     let (component, state, lang) = (board.model.component(id), board.component(id), format.lang);
     let (red, green) = (component.confirm.red_after, component.confirm.green_after);
     let confirm = match lang {
@@ -189,7 +205,12 @@ fn page(board: &Board, id: ComponentId, name: String, head: Head, format: &Forma
         ],
         instances: component.instance_ids().map(|id| instance(board, id, format)).collect(),
         faults: faults(board, id, format),
-        signals: signals(board, id, format),
+        signals,
+        forms,
+        here: format!("/nodes/{}{}", encoded(&name), head.query),
+        pauses: true,
+        links: links(board, of),
+        linked: component.links.iter().any(LinkTemplate::is_of_instance),
         head,
         name,
     }
@@ -253,7 +274,27 @@ fn instance(board: &Board, id: InstanceId, format: &Format) -> InstanceRow {
         latency: state.latency.map(Format::latency).unwrap_or_default(),
         since: format.day(state.since, board.at),
         address: instance.address.to_string(),
+        links: instance_links(board, id),
     }
+}
+
+/// The links of what the page is of.
+fn links(board: &Board, of: Of) -> Vec<Link> {
+    let component = board.model.component(of.component);
+    let own = component
+        .links
+        .iter()
+        .filter_map(|link| Some(Link { name: link.name.clone(), href: link.of_component(&component.name)? }));
+    own.chain(of.instance.into_iter().flat_map(|id| instance_links(board, id))).collect()
+}
+
+/// The links that only an instance can fill in.
+fn instance_links(board: &Board, id: InstanceId) -> Vec<Link> {
+    let instance = board.model.instance(id);
+    let component = board.model.component(instance.component);
+    let own = component.links.iter().filter(|link| link.is_of_instance());
+    own.map(|link| Link { name: link.name.clone(), href: link.of_instance(&component.name, instance) })
+        .collect()
 }
 
 /// The confirmed faults, the newest first.
@@ -277,61 +318,4 @@ fn faults(board: &Board, id: ComponentId, format: &Format) -> Vec<FaultRow> {
         })
     };
     ids.iter().take(MOST_FAULTS).filter_map(row).collect()
-}
-
-/// Every signal with its worst value over the instances, in the unit that its name ends in.
-fn signals(board: &Board, id: ComponentId, format: &Format) -> Vec<SignalRow> {
-    use topology::kind::{Bad, Unit, show_value};
-    let component = board.model.component(id);
-    let threshold = |name: &str| {
-        let mut all = component.probes.iter().flat_map(|probe| &probe.thresholds);
-        all.find(|threshold| threshold.signal == name)
-    };
-    let mut all: BTreeMap<&str, f64> = BTreeMap::new();
-    for instance in component.instance_ids() {
-        for (name, value) in &board.instance(instance).signals {
-            let worst = all.entry(name).or_insert(*value);
-            *worst = match threshold(name).map(|threshold| threshold.bad) {
-                Some(Bad::Below) => worst.min(*value),
-                _ => worst.max(*value),
-            };
-        }
-    }
-    let unit = |name: &str| match name.split('[').next().unwrap_or(name) {
-        name if name.ends_with("_seconds") => Unit::Seconds,
-        name if name.ends_with("_bytes") => Unit::Bytes,
-        name if name.ends_with("_ratio") => Unit::Ratio,
-        _ => Unit::Count,
-    };
-    let row = |(name, value): (&str, f64)| {
-        let threshold = threshold(name);
-        let reached = |limit: Option<f64>| match (limit, threshold.map(|threshold| threshold.bad)) {
-            (Some(limit), Some(Bad::Below)) => value <= limit,
-            (Some(limit), Some(_)) => value >= limit,
-            _ => false,
-        };
-        let (yellow, red) = threshold.map_or((None, None), |threshold| (threshold.yellow, threshold.red));
-        let show = |limit: f64| show_value(limit, unit(name));
-        let words = |limit: Option<f64>, en: &str, zh: &str| {
-            limit.map(|limit| match format.lang {
-                Lang::En => format!("{en} from {}", show(limit)),
-                Lang::Zh => format!("{} 起{zh}", show(limit)),
-            })
-        };
-        let bounds: Vec<String> =
-            words(yellow, "yellow", "黄").into_iter().chain(words(red, "red", "红")).collect();
-        SignalRow {
-            name: name.to_owned(),
-            value: show(value),
-            level: if reached(red) {
-                "red"
-            } else if reached(yellow) {
-                "yellow"
-            } else {
-                ""
-            },
-            bounds: bounds.join(format.pick(", ", "，")),
-        }
-    };
-    all.into_iter().map(row).collect()
 }

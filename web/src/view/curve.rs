@@ -1,61 +1,13 @@
 //! The business curve: today against yesterday and last week, on one axis, with the figure beside it.
 
-use std::time::Duration;
-
 use collector::board::Board;
-use collector::curves::CurveState;
+use collector::curves::{CurveState, Outage};
 use jiff::{SignedDuration, Timestamp};
 use topology::level::Level;
 use topology::model::DEFAULT_CURVE_INTERVAL;
-use topology::text::{Lang, Text};
+use topology::text::Lang;
 
 use super::{Format, Tree};
-
-/// One business curve, as the wall draws it.
-#[derive(Clone, Debug)]
-pub struct CurveData {
-    /// Its name for people: `Orders per minute`.
-    pub title: Text,
-    /// What is counted, if the title does not say it.
-    pub unit: Text,
-    /// How often a value is due.
-    pub interval: Duration,
-    /// How it stands against its bounds.
-    pub level: Level,
-    /// Since when it is out of them.
-    pub since: Option<Timestamp>,
-    /// Values of the last hour, oldest first.
-    pub today: Vec<(Timestamp, f64)>,
-    /// Yesterday's from an hour ago to half an hour ahead, at today's times.
-    pub yesterday: Vec<(Timestamp, f64)>,
-    /// Last week's, likewise.
-    pub last_week: Vec<(Timestamp, f64)>,
-}
-
-impl CurveData {
-    /// The curves of a board, in the order of the file.
-    pub(crate) fn all_of(board: &Board) -> Vec<Self> {
-        board.curves.iter().map(|curve| Self::of(board, curve)).collect()
-    }
-
-    fn of(board: &Board, curve: &CurveState) -> Self {
-        let declared = board.model.curves.iter().find(|declared| declared.name == curve.name);
-        // The incident of a curve names nobody and is called by the curve's words.
-        let out = board.open.iter().filter(|incident| incident.verdict.roots.is_empty());
-        let out = out.filter(|incident| incident.title.en.starts_with(&curve.words.en));
-        let bad = matches!(curve.level, Level::Yellow | Level::Red);
-        Self {
-            title: curve.title.clone(),
-            unit: curve.unit.clone().unwrap_or_default(),
-            interval: declared.map_or(DEFAULT_CURVE_INTERVAL, |declared| declared.interval),
-            level: curve.level,
-            since: out.map(|incident| incident.opened_at).min().filter(|_| bad),
-            today: curve.points.clone(),
-            yesterday: curve.yesterday.clone(),
-            last_week: curve.last_week.clone(),
-        }
-    }
-}
 
 /// What is drawn of the past and of what is to be expected.
 const BEFORE: SignedDuration = SignedDuration::from_mins(60);
@@ -65,7 +17,7 @@ const WIDTH: f64 = 366.0;
 const PLOT: (f64, f64, f64) = (272.0, 8.0, 104.0);
 
 /// The panel; empty where the file names no curve.
-pub(super) fn panel(board: &Board, curve: Option<&CurveData>, format: &Format) -> Tree {
+pub(super) fn panel(board: &Board, curve: Option<&CurveState>, format: &Format) -> Tree {
     let Some(curve) = curve else { return Tree::of("section", "none", Vec::new()).with("id", "orders") };
     let title = curve.title.get(format.lang);
     let children = vec![Tree::of("div", "", figures(board, curve, format)), chart(board, curve, format)];
@@ -74,18 +26,20 @@ pub(super) fn panel(board: &Board, curve: Option<&CurveData>, format: &Format) -
         .with("aria-label", title)
 }
 
-fn last(curve: &CurveData) -> Option<(Timestamp, f64)> {
-    curve.today.last().copied()
+fn last(curve: &CurveState) -> Option<(Timestamp, f64)> {
+    curve.points.last().copied()
 }
 
 /// No value for three intervals: the curve is as unseen as a node would be.
-fn unseen(board: &Board, curve: &CurveData) -> bool {
-    let limit = SignedDuration::try_from(curve.interval * 3).unwrap_or(SignedDuration::from_mins(3));
+fn unseen(board: &Board, curve: &CurveState) -> bool {
+    let declared = board.model.curves.iter().find(|declared| declared.name == curve.name);
+    let interval = declared.map_or(DEFAULT_CURVE_INTERVAL, |declared| declared.interval);
+    let limit = SignedDuration::try_from(interval * 3).unwrap_or(SignedDuration::from_mins(3));
     board.monitor.blind || last(curve).is_none_or(|(at, _)| board.at.duration_since(at) > limit)
 }
 
-fn figures(board: &Board, curve: &CurveData, format: &Format) -> Vec<Tree> {
-    let unit = curve.unit.get(format.lang);
+fn figures(board: &Board, curve: &CurveState, format: &Format) -> Vec<Tree> {
+    let unit = curve.unit.as_ref().map_or("", |unit| unit.get(format.lang));
     let title = curve.title.get(format.lang);
     let title = if unit.is_empty() { title.to_owned() } else { format!("{title} · {unit}") };
     let mut out = vec![Tree::text("h3", "", title)];
@@ -124,12 +78,26 @@ fn figures(board: &Board, curve: &CurveData, format: &Format) -> Vec<Tree> {
     if let Some(words) = compared.next() {
         out.push(Tree::text("p", if bad { "w bad" } else { "w" }, words));
     }
-    let second = match curve.since.filter(|_| bad) {
-        Some(since) => Some(format!("{} {}", format.pick("since", "始于"), format.time(since))),
-        None => compared.next(),
+    let second = match (curve.since(), back(curve, at)) {
+        (Some(since), _) => Some(format!("{} {}", format.pick("since", "始于"), format.time(since))),
+        (None, Some((from, to))) => {
+            let lasted = format.seconds(to.duration_since(from).as_secs().max(0).unsigned_abs());
+            Some(match format.lang {
+                Lang::En => format!("back {}, after {lasted}", format.hour(to)),
+                Lang::Zh => format!("{} 恢复，历时 {lasted}", format.hour(to)),
+            })
+        }
+        (None, None) => compared.next(),
     };
     out.extend(second.map(|words| Tree::text("p", "note", words)));
     out
+}
+
+/// The last outage, if it is over and lies within what is drawn: that business is back is news, too.
+fn back(curve: &CurveState, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    let last = curve.outages.last()?;
+    let to = last.to.filter(|to| now.duration_since(*to) < BEFORE)?;
+    Some((last.from, to))
 }
 
 /// A value for people: whole from ten up.
@@ -146,14 +114,14 @@ fn near(points: &[(Timestamp, f64)], at: Timestamp) -> Option<f64> {
     points.iter().min_by_key(away).filter(|point| away(point) <= SignedDuration::from_mins(5)).map(|p| p.1)
 }
 
-fn chart(board: &Board, curve: &CurveData, format: &Format) -> Tree {
+fn chart(board: &Board, curve: &CurveState, format: &Format) -> Tree {
     let (plot, top, bottom) = PLOT;
     // The axis moves with the minute, not with every board.
     let end = board.at.as_second() / 60 * 60;
     let from = end - BEFORE.as_secs();
     let whole = (BEFORE + AHEAD).as_secs() as f64;
     let x = |at: Timestamp| ((at.as_second() - from) as f64 / whole * plot).clamp(0.0, plot);
-    let all = [&curve.today, &curve.yesterday, &curve.last_week];
+    let all = [&curve.points, &curve.yesterday, &curve.last_week];
     let most = all.into_iter().flatten().map(|point| point.1).fold(0.0_f64, f64::max).max(1e-9);
     let y = |value: f64| bottom - (value / most).clamp(0.0, 1.0) * (bottom - top);
     let line = |class: &str, points: &[(Timestamp, f64)]| {
@@ -166,17 +134,19 @@ fn chart(board: &Board, curve: &CurveData, format: &Format) -> Tree {
     };
     let now = x(board.at);
     let mut parts = Vec::new();
-    let shade = |class: &str, from: f64| {
+    let shade = |class: &str, from: f64, to: f64| {
         Tree::of("rect", class, Vec::new())
             .with("x", format!("{from:.0}"))
             .with("y", "2")
-            .with("width", format!("{:.0}", (now - from).max(4.0)))
+            .with("width", format!("{:.0}", (to - from).max(4.0)))
             .with("height", format!("{:.0}", bottom - 2.0))
     };
     if unseen(board, curve) {
-        parts.extend(last(curve).map(|(at, _)| shade("gap", x(at))));
-    } else if let Some(since) = curve.since {
-        parts.push(shade("bad", x(since)));
+        parts.extend(last(curve).map(|(at, _)| shade("gap", x(at), now)));
+    } else {
+        let shown = |outage: &&Outage| outage.to.is_none_or(|to| to.as_second() > from);
+        let outages = curve.outages.iter().filter(shown);
+        parts.extend(outages.map(|outage| shade("bad", x(outage.from), outage.to.map_or(now, x))));
     }
     for (class, at) in [("axis", bottom), ("now", 0.0)] {
         let (x1, y1, x2, y2) = if class == "now" { (now, 2.0, now, bottom) } else { (0.0, at, plot, at) };
@@ -204,7 +174,7 @@ fn chart(board: &Board, curve: &CurveData, format: &Format) -> Tree {
         taken = Some(at);
         parts.push(word("k", plot + 8.0, at.clamp(14.0, bottom), format.pick(en, zh).to_owned()));
     }
-    parts.push(line("today", &curve.today));
+    parts.push(line("today", &curve.points));
     if let Some((at, value)) = last(curve) {
         parts.push(
             Tree::of("circle", "end", Vec::new())

@@ -32,6 +32,22 @@ impl Format {
         at.to_zoned_datetime(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
 
+    /// The time of day to the minute, `12:07`.
+    pub(crate) fn hour(&self, at: Timestamp) -> String {
+        at.to_zoned_datetime(self.zone.clone()).strftime("%H:%M").to_string()
+    }
+
+    /// The day: `23 Nov`.
+    pub(crate) fn day_of_month(&self, at: Timestamp) -> String {
+        at.to_zoned_datetime(self.zone.clone()).strftime(self.pick("%-d %b", "%-m月%-d日")).to_string()
+    }
+
+    /// Day and time: `23 Nov 18:02`.
+    pub(crate) fn date_and_time(&self, at: Timestamp) -> String {
+        let pattern = self.pick("%-d %b %H:%M", "%-m月%-d日 %H:%M");
+        at.to_zoned_datetime(self.zone.clone()).strftime(pattern).to_string()
+    }
+
     /// Day and time, when the day is not `now`'s: `23 Nov 18:02` or `18:02`.
     pub(crate) fn day(&self, at: Timestamp, now: Timestamp) -> String {
         let (at, now) = (at.to_zoned_datetime(self.zone.clone()), now.to_zoned_datetime(self.zone.clone()));
@@ -73,6 +89,8 @@ impl Format {
             (0, 0, _) => format!("{m} min {s} s"),
             (0, _, _) if zh => format!("{h} 小时 {m} 分"),
             (0, _, _) => format!("{h} h {m} min"),
+            (_, 0, _) if zh => format!("{d} 天"),
+            (_, 0, _) => format!("{d} d"),
             _ if zh => format!("{d} 天 {h} 小时"),
             _ => format!("{d} d {h} h"),
         }

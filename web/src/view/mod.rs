@@ -13,12 +13,12 @@ mod strip;
 mod tree;
 
 use collector::board::Board;
+use collector::curves::CurveState;
 use jiff::Timestamp;
 use serde::Serialize;
 use topology::level::Level;
 
 pub(crate) use cards::{CardView, culprit_name, root_names};
-pub use curve::CurveData;
 pub(crate) use format::Format;
 pub(crate) use format::circled;
 pub(crate) use header::{Header, counts_in_words};
@@ -70,7 +70,7 @@ impl View {
     pub(crate) fn of(
         board: &Board,
         stage: &Stage,
-        curve: Option<&CurveData>,
+        curve: Option<&CurveState>,
         known_since: Timestamp,
         format: &Format,
     ) -> Self {

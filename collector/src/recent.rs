@@ -236,7 +236,7 @@ impl Recent {
         if before.is_some_and(|said| said.ok == ok && said.at.to(at) < WITNESS_EVERY) {
             return;
         }
-        let words = if ok != Some(false) { 0 } else { self.keep_words(&witness.words) };
+        let words = if ok == Some(false) { self.keep_words(&witness.words) } else { 0 };
         push_bounded(&mut self.said, MAX_SAID, Said { at, on, ok, words });
     }
 

@@ -112,7 +112,7 @@ pub(crate) struct Note {
 impl Draft {
     /// Notes something.
     pub(crate) fn note(&mut self, place: Option<Where>, what: impl Into<String>, why: impl Into<String>) {
-        let note = Note { place, what: what.into(), why: why.into() };
+        let note = Note { place, what: shortened(&what.into()), why: shortened(&why.into()) };
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -195,6 +195,15 @@ pub(crate) fn secret(owner: &str, what: &str) -> Setting {
     Setting::Template(format!("${{env:{first}{name}:-}}"))
 }
 
+/// A text of elsewhere for a message: what is too long for a few lines is cut.
+pub(crate) fn shortened(text: &str) -> String {
+    const LONGEST: usize = 300;
+    match text.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
+}
+
 /// A name as topology.yaml takes it: other characters become `-`.
 pub(crate) fn slug(text: &str) -> String {
     let mut out = String::new();
@@ -221,6 +230,7 @@ mod tests {
     fn names_and_variables_are_made_of_any_text() {
         assert_eq!(slug(" Front end (EU) "), "front-end-eu");
         assert_eq!(slug("门店 API"), "门店-api");
+        assert_eq!(shortened(&"é".repeat(1000)).chars().count(), 301);
         assert_eq!(slug("//"), "node");
         assert!(slug(&"é".repeat(300)).len() <= 90);
         assert_eq!(secret("orders-db", "password"), Setting::Template("${env:ORDERS_DB_PASSWORD:-}".into()));

@@ -20,7 +20,7 @@ use topology::diagnostic::{Diagnostic, FileId, Place, Severity, Source};
 use topology::document::{self, Node};
 
 use crate::args::{Format, ImportArgs};
-use crate::draft::{Draft, Where, finish, report};
+use crate::draft::{Draft, Where, finish, report, shortened};
 use crate::exit::{Exit, fail};
 use crate::report::Report;
 
@@ -170,7 +170,12 @@ pub(crate) fn draft(
 
 /// A file that is none of the kind: what it lacks, at a place.
 pub(crate) fn wrong(place: Place, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
-    Diagnostic { place, severity: Severity::Error, message: message.into(), help: Some(help.into()) }
+    Diagnostic {
+        place,
+        severity: Severity::Error,
+        message: shortened(&message.into()),
+        help: Some(help.into()),
+    }
 }
 
 #[cfg(test)]

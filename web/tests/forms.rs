@@ -116,7 +116,7 @@ impl Server {
                 boards.changed().await.expect("the collector goes on");
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), found).await.expect("the board")
+        tokio::time::timeout(Duration::from_mins(1), found).await.expect("the board")
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -59,9 +60,10 @@ pub(crate) async fn events(
     State(state): State<WebState>,
     Extension(shutdown): Extension<CancellationToken>,
     Query(asked): Query<Asked>,
-    Query(has): Query<Has>,
+    has: Result<Query<Has>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
+    let Ok(Query(has)) = has else { return unreadable() };
     let Ok(permit) = state.streams().try_acquire_owned() else {
         let detail = format!("{MAX_STREAMS} event streams are open, and that is the limit");
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
@@ -96,6 +98,12 @@ pub(crate) async fn events(
     (headers, Body::from_stream(body)).into_response()
 }
 
+/// The query makes no sense.
+fn unreadable() -> Response {
+    Problem::new(StatusCode::BAD_REQUEST, "`since` is the sequence of a board: a whole number")
+        .into_response()
+}
+
 fn beats() -> Interval {
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -107,9 +115,10 @@ fn beats() -> Interval {
 pub(crate) async fn poll(
     State(state): State<WebState>,
     Query(asked): Query<Asked>,
-    Query(has): Query<Has>,
+    has: Result<Query<Has>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
+    let Ok(Query(has)) = has else { return unreadable() };
     let lang = Prefs::of(&asked, &headers).lang;
     let which = has.which();
     if let Some(at) = &has.at {

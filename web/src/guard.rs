@@ -60,8 +60,17 @@ fn needs(method: &Method, path: &str) -> Needs {
 pub(crate) async fn guard(State(state): State<WebState>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    // Nobody here echoes a request or is a tunnel.
-    if matches!(method, Method::TRACE | Method::CONNECT) {
+    // Nobody here echoes a request, is a tunnel, or knows methods of somebody's own.
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
+    if !known.contains(&method) {
         return crate::server::not_allowed(request).await;
     }
     let needs = needs(&method, &path);

@@ -109,8 +109,8 @@ async fn lesson_cve_2023_49805_no_route_changes_something_without_a_token_or_for
         }
     }
     // Nobody echoes a request.
-    for path in ["/", "/api/v1/board"] {
-        let status = server.ask("TRACE", path, &[JSON, ("authorization", &operate)]).await;
+    for (path, method) in [("/", "TRACE"), ("/api/v1/board", "QUERY")] {
+        let status = server.ask(method, path, &[JSON, ("authorization", &operate)]).await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
     }
     // And with the right one it passes.

@@ -37,7 +37,7 @@ impl Exit {
 /// all others.
 #[cfg(test)]
 pub(crate) const TABLE: [(Exit, [&str; 4]); 5] = [
-    (Exit::Good, ["green", "good", "the file says what is there", "done"]),
+    (Exit::Good, ["green, or paused", "good", "the file says what is there", "done"]),
     (Exit::Failed, ["yellow", "", "it does not", "failed"]),
     (Exit::Red, ["red", "broken file", "broken file", "broken file"]),
     (Exit::Unknown, ["unknown, or no answer from the server", "", "", "no answer from the server"]),

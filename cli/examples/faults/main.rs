@@ -67,6 +67,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// All must be green again in this time.
 const RECOVERY: Duration = Duration::from_mins(2);
 
+/// What came back is said to be over when it has been quiet for a minute.
+const ENDS: Duration = Duration::from_secs(75);
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
@@ -133,6 +136,6 @@ async fn one(stage: &Stage, messages: &Messages, entry: &Entry, args: &Args) -> 
     if !green {
         stage.repair().await?;
     }
-    messages.await_ends(told_before, Duration::from_secs(20)).await;
+    messages.await_ends(told_before, ENDS).await;
     Ok(Row::new(entry, seen, recovered, messages.since(told_before), recorded))
 }

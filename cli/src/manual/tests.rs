@@ -40,8 +40,8 @@ fn docs_tell_the_command_line_as_it_is() {
     let text = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(made == text, "docs/cli.md is old: UPDATE_DOCS=1 cargo test -p cli --bin topowatch manual");
     assert!(
-        include_str!("../../../README.md").contains(&statuses()),
-        "README.md has another table:\n{}",
+        include_str!("../../../docs/exit-codes.md").contains(&statuses()),
+        "docs/exit-codes.md has another table:\n{}",
         statuses()
     );
 }

@@ -1,6 +1,7 @@
 //! Starting one instance: a detached process, and patience until it answers.
 
 use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use crate::catalog::Kind;
 use crate::clock;
 use crate::deployment::{Helper, Running, State};
 use crate::plan::Instance;
@@ -63,11 +65,27 @@ pub(super) async fn start_changed(
     launch: &Launch,
     wait: bool,
 ) -> Result<Running> {
+    forget_dead_postmaster(site, instance)?;
     let mut child = spawn(site, &instance.name, launch)?;
     if wait {
         await_answer(site, instance, &mut child).await?;
     }
     describe(site, instance, child.id().cast_signed())
+}
+
+/// A killed PostgreSQL leaves a file with its number, and refuses to start while anybody has that: its own zombie that
+/// nobody has waited for yet, or another process that was given it. Whoever is started here is known to be dead.
+fn forget_dead_postmaster(site: &Site, instance: &Instance) -> Result<()> {
+    if instance.component.kind != Kind::Postgres {
+        return Ok(());
+    }
+    let file = site.deployment.home(&instance.name).join("postmaster.pid");
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn spawn(site: &Site, name: &str, launch: &Launch) -> Result<Child> {

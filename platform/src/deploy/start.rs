@@ -48,6 +48,7 @@ async fn start(site: &Site, instance: &Instance, data: Data) -> Result<Running> 
         servers::renew(site, instance).await.with_context(|| format!("cannot renew {}", instance.name))?;
     }
     let launch = servers::launch(site, instance)?;
+    forget_dead_postmaster(site, instance)?;
     let mut child = spawn(site, &instance.name, &launch)?;
     await_answer(site, instance, &mut child).await?;
     if data == Data::Fresh {

@@ -13,6 +13,7 @@ use collector::run::Collector;
 use collector::store::Restored;
 use collector::watch::BoardWatch;
 use tokio_util::sync::CancellationToken;
+use topology::model::Model;
 
 use crate::args::HealthArgs;
 use crate::client::find;
@@ -34,6 +35,7 @@ pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
     if !args.server.json && !args.nagios {
         report.print();
     }
+    let model = without_reports(model);
     let slowest =
         model.components.iter().flat_map(|c| &c.probes).map(|probe| probe.timeout).max().unwrap_or_default();
     let prober = probes::Prober::new().context("the probes cannot be set up")?;
@@ -55,6 +57,16 @@ pub(crate) async fn run(args: &HealthArgs) -> Result<Exit> {
         Some(name) => find(&web::api::board_value(&board)?, name)?.clone(),
     };
     show(&answer, args)
+}
+
+/// Nobody reports to a single look, and no gateway sends it its log: where something else is asked, that is enough.
+fn without_reports(mut model: Model) -> Model {
+    for component in &mut model.components {
+        if component.probes.iter().any(|probe| !probe.kind.passive) {
+            component.probes.retain(|probe| !probe.kind.passive);
+        }
+    }
+    model
 }
 
 /// The first board on which everything has been seen and nothing is suspected, or the latest one when that

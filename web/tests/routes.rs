@@ -117,7 +117,7 @@ async fn every_route_answers_with_the_headers() {
             assert_eq!(csp, POLICY, "{path}");
         }
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
-        assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
+        assert_eq!(headers["referrer-policy"], "same-origin", "{path}");
         assert_eq!(headers["cross-origin-opener-policy"], "same-origin", "{path}");
         if path.starts_with("/api/") && !status.is_success() {
             assert_eq!(headers["content-type"], "application/problem+json", "{path}");

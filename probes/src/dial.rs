@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use topology::fault::{Fault, FaultKind, Reason};
 
 use crate::clock::now;
-use crate::look::{Look, Stop, overslept, seconds, slept};
+use crate::look::{Look, Stop, seconds, slept};
 
 /// Lookups under way at once: each holds a thread of the blocking pool until the system's resolver gives
 /// up, however long ago its probe did.
@@ -78,7 +78,7 @@ pub(crate) async fn connect(look: &mut Look<'_>) -> Result<TcpStream, Stop> {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
             let late = now().saturating_duration_since(until);
-            return Err(if overslept(late) { slept(late) } else { io_stop(&error, "tcp") });
+            return Err(slept(late).unwrap_or_else(|| io_stop(&error, "tcp")));
         }
         Ok(Err(error)) => return Err(io_stop(&error, "tcp")),
         Err(late) => return Err(late.or(connect_timeout(look))),

@@ -59,8 +59,8 @@ impl Late {
 
     /// The same, in words for what did not come.
     pub(crate) fn hung_without(self, what: &str) -> Stop {
-        if overslept(self.overslept) {
-            return slept(self.overslept);
+        if let Some(stop) = slept(self.overslept) {
+            return stop;
         }
         if let Some(longest) = self.longest.filter(|stage| self.given < FAIR && stage.took > 2 * self.given) {
             let kind = match longest.name {
@@ -77,18 +77,19 @@ impl Late {
 
     /// Another fault than a hang; none, where the monitor itself had no time.
     pub(crate) fn or(self, fault: Stop) -> Stop {
-        if overslept(self.overslept) { slept(self.overslept) } else { fault }
+        slept(self.overslept).unwrap_or(fault)
     }
 }
 
-/// The monitor was kept from looking: nothing is said of the target.
-pub(crate) fn slept(late: Duration) -> Stop {
-    Stop::Local(format!("this monitor woke {} after its deadline: it gets too little time", seconds(late)))
-}
-
-/// True for a look that is judged so long after its deadline that it is no one's fault but the monitor's.
-pub(crate) fn overslept(late: Duration) -> bool {
-    late > OVERSLEPT
+/// Nothing said of the target, when the monitor looked at its clock so long after a deadline that it was itself kept
+/// from looking.
+pub(crate) fn slept(late: Duration) -> Option<Stop> {
+    (late > OVERSLEPT).then(|| {
+        Stop::Local(format!(
+            "this monitor woke {} after its deadline: it gets too little time",
+            seconds(late)
+        ))
+    })
 }
 
 /// A duration as people write it.

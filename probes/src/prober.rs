@@ -13,7 +13,7 @@ use topology::model::{Address, Probe};
 use crate::clock::now;
 use crate::dial::Names;
 use crate::ears::{Ears, LineCounts, PULSE, Told, Unheard};
-use crate::look::{CLOSE, Look, Stop, overslept, seconds, slept};
+use crate::look::{CLOSE, Look, Stop, seconds, slept};
 use crate::memory::Memory;
 use crate::observation::{Observation, Outcome};
 use crate::registry;
@@ -171,8 +171,8 @@ impl Prober {
 /// A probe that ran past its deadline: the last stage begun is the one that hung.
 fn overdue(look: &Look<'_>) -> Stop {
     let late = look.elapsed().saturating_sub(look.probe.timeout + CLOSE);
-    if overslept(late) {
-        return slept(late);
+    if let Some(stop) = slept(late) {
+        return stop;
     }
     let stage = look.stages.last().map_or("ask", |stage| stage.name);
     Fault::new(FaultKind::Hung, stage, &format!("no answer in {}", seconds(look.elapsed()))).into()

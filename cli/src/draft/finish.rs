@@ -13,7 +13,7 @@ pub(crate) struct Finished {
 }
 
 /// Nothing is set, and no file is there: what is written stands without.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl topology::Environment for Nothing {
     fn variable(&self, _: &str) -> Option<String> {

@@ -182,6 +182,11 @@ impl Probe {
             None => self,
         }
     }
+
+    /// The same with headers, where there are some.
+    pub(crate) fn with_headers(self, headers: Vec<(String, Setting)>) -> Self {
+        if headers.is_empty() { self } else { self.with("headers", Setting::Map(headers)) }
+    }
 }
 
 /// `${env:…}` for a secret of `owner`, without a value of its own: `orders-db` and `password` make
@@ -193,6 +198,15 @@ pub(crate) fn secret(owner: &str, what: &str) -> Setting {
         .collect();
     let first = if name.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
     Setting::Template(format!("${{env:{first}{name}:-}}"))
+}
+
+/// The header that stands for an account of elsewhere, out of a variable of `owner`; `lost` is told of it.
+pub(crate) fn authorization(owner: &str, lost: &mut Vec<String>) -> (String, Setting) {
+    lost.push(
+        "its account is not copied: the variable holds the whole header, as `Basic …` or `Bearer …`"
+            .to_owned(),
+    );
+    ("Authorization".to_owned(), secret(owner, "authorization"))
 }
 
 /// A text of elsewhere for a message: what is too long for a few lines is cut.

@@ -10,7 +10,7 @@ use self::conditions::Conditions;
 use super::references::{is_secret, page_of};
 use super::tree::{at, entries, items, text, text_at, truth};
 use super::{Files, Wanted, wrong};
-use crate::draft::{Component, Draft, Probe, Setting, secret, slug};
+use crate::draft::{Component, Draft, Probe, Setting, authorization, secret, slug};
 
 /// Reads the configuration, several files joined.
 pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
@@ -192,11 +192,7 @@ fn headers(node: &Node, name: &str, url: &Url, mut probe: Probe, lost: &mut Vec<
         }
     }
     if !url.username().is_empty() || at(node, &["client", "oauth2"]).is_some() {
-        headers.push(("Authorization".to_owned(), secret(name, "authorization")));
-        lost.push(
-            "its account is not copied: the variable holds the whole header, as `Basic …` or `Bearer …`"
-                .to_owned(),
-        );
+        headers.push(authorization(name, lost));
     }
-    if headers.is_empty() { probe } else { probe.with("headers", Setting::Map(headers)) }
+    probe.with_headers(headers)
 }

@@ -7,7 +7,7 @@ use url::Url;
 use super::references::page_of;
 use super::tree::{items, port, text, text_at, truth};
 use super::{Files, Wanted, wrong};
-use crate::draft::{Component, Draft, Probe, Setting, secret, slug};
+use crate::draft::{Component, Draft, Probe, Setting, authorization, secret, slug};
 
 /// Reads the backup's JSON.
 pub(super) fn read(files: &Files, _: &Wanted, draft: &mut Draft) -> Result<(), Diagnostic> {
@@ -145,15 +145,9 @@ fn http(node: &Node, kind: &str, name: &str, lost: &mut Vec<String>) -> Result<(
         || text_at(node, "basic_auth_user").is_some()
         || !url.username().is_empty()
     {
-        headers.push(("Authorization".to_owned(), secret(name, "authorization")));
-        lost.push(
-            "its account is not copied: the variable holds the whole header, as `Basic …` or `Bearer …`"
-                .to_owned(),
-        );
+        headers.push(authorization(name, lost));
     }
-    if !headers.is_empty() {
-        probe = probe.with("headers", Setting::Map(headers));
-    }
+    probe = probe.with_headers(headers);
     let mut expect = Vec::new();
     let codes: Vec<Setting> =
         items(node.get("accepted_statuscodes")).iter().filter_map(text).map(Setting::Text).collect();

@@ -2,18 +2,7 @@
 
 use super::*;
 use crate::discover::seen::{Host, Network, Talk};
-
-struct Nothing;
-
-impl topology::Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &str) -> Result<String, String> {
-        Err("none".to_owned())
-    }
-}
+use crate::draft::finish::Nothing;
 
 const FILE: &str = "components:
   web: { instances: [\"10.0.0.1:80\"], probe: { tcp: {} }, depends_on: [app, { one_of: [line-a, line-b] }] }

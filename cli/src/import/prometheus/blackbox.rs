@@ -5,7 +5,7 @@ use url::Url;
 
 use super::super::references::{is_secret, page_of};
 use super::super::tree::{at, entries, items, text, text_at, truth};
-use crate::draft::{Component, Probe, Setting, secret, slug};
+use crate::draft::{Component, Probe, Setting, authorization, secret, slug};
 
 /// How a module asks.
 #[derive(Clone, Debug, Default)]
@@ -134,15 +134,9 @@ impl Module {
             }
         }
         if self.has_account || !url.username().is_empty() {
-            headers.push(("Authorization".to_owned(), secret(host, "authorization")));
-            lost.push(
-                "its account is not copied: the variable holds the whole header, as `Basic …` or `Bearer …`"
-                    .to_owned(),
-            );
+            headers.push(authorization(host, lost));
         }
-        if !headers.is_empty() {
-            probe = probe.with("headers", Setting::Map(headers));
-        }
+        probe = probe.with_headers(headers);
         let mut expect = Vec::new();
         if !self.status.is_empty() {
             expect.push((

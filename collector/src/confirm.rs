@@ -26,9 +26,9 @@ pub const HUNG_INTERVAL: Duration = Duration::from_secs(5);
 /// The most that [`patience`] asks for.
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How far apart two looks must begin before a value past its threshold is confirmed: half an interval, and two
-/// seconds at most. A refusal a tenth of a second later is a second witness; a slow answer then may be the same
-/// short stall of the machine, seen twice.
+/// How far apart two looks must begin before [what may be of a moment](Judged::may_be_of_a_moment) is confirmed: half an
+/// interval, and two seconds at most. A refusal a tenth of a second later is a second witness; a slow or bad answer
+/// then may be the same short stall, seen twice.
 pub fn patience(interval: Duration) -> Duration {
     (interval / 2).min(MOST_PATIENCE)
 }
@@ -155,9 +155,9 @@ impl Tracker {
         if self.streak.last().is_some_and(|last| worse(last.judged.health, self.confirmed.health) != rising) {
             self.streak.clear();
         }
-        let valued = |look: &Look| look.judged.signal.is_some();
+        let brief = |look: &Look| look.judged.may_be_of_a_moment();
         let too_soon = |last: &Look| between(last.started, look.started) < patience(interval);
-        if rising && valued(&look) && self.streak.last().is_some_and(|last| valued(last) && too_soon(last)) {
+        if rising && brief(&look) && self.streak.last().is_some_and(|last| brief(last) && too_soon(last)) {
             // The one that counts is on its way already.
             return Step::Same;
         }
@@ -356,10 +356,11 @@ mod tests {
         assert!(t.suspected() && t.health() == Health::Green);
         assert_eq!(fold(&mut t, 6, slow()), Step::Changed);
         assert_eq!((t.health(), t.since), (Health::Red, at(4)));
-        // A fault is a witness of its own, however soon it comes.
+        // A refusal is a witness of its own, however soon it comes; a bad answer may be the same one again.
         let mut t = Tracker::new(at(0));
         fold(&mut t, 1, Judged::green());
         fold(&mut t, 4, slow());
+        assert_eq!(fold(&mut t, 4, bad(FaultKind::BadAnswer)), Step::Same);
         assert_eq!(fold(&mut t, 4, bad(FaultKind::Refused)), Step::Changed);
         assert_eq!(patience(Duration::from_mins(1)), Duration::from_secs(2));
     }

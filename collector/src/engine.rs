@@ -320,8 +320,8 @@ impl Engine {
         let was = self.own(instance).0;
         let confirm = self.confirm(instance);
         let interval = self.interval(job);
-        let valued = judged.health.is_unhealthy() && judged.signal.is_some();
-        let second = if valued { patience(interval).max(SECOND_LOOK) } else { SECOND_LOOK };
+        let second =
+            if judged.may_be_of_a_moment() { patience(interval).max(SECOND_LOOK) } else { SECOND_LOOK };
         let state = &mut self.states[job];
         let none = BTreeMap::new();
         let signals = match &observation.outcome {

@@ -33,6 +33,14 @@ impl Judged {
         Self::plain(Health::Unknown)
     }
 
+    /// True when it is bad by the target's own answer, which may be about a moment: a value past its threshold, or an
+    /// answer that says so. A lost packet makes it (it costs 200 ms on Linux, more than many allow themselves for a
+    /// question behind), and many answer with a copy for a second, so a look at once hears the same thing twice.
+    pub fn may_be_of_a_moment(&self) -> bool {
+        let answered_badly = self.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::BadAnswer);
+        self.health.is_unhealthy() && (self.signal.is_some() || answered_badly)
+    }
+
     fn plain(health: Health) -> Self {
         Self { health, fault: None, signal: None, words: Text::default(), short: Text::default() }
     }

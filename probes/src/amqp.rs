@@ -106,7 +106,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
                 key: "messages",
                 yellow: Some(1000.0),
                 red: Some(10_000.0),
-                effect: Kind::AtRisk,
+                // Impaired, as counts are: what waits here is late for somebody already.
                 help: "Messages ready to be consumed, the unacknowledged ones not counted. Yellow follows \
                        awesome-prometheus-alerts; red is our choice.",
                 ..COUNT

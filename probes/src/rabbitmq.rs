@@ -174,7 +174,7 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             SignalSpec {
                 name: "rabbitmq.queue_messages",
                 key: "messages",
-                effect: Kind::AtRisk,
+                // Impaired, as counts are: what waits here is late for somebody already.
                 help: "Ready messages. No default here: the amqp probe has one.",
                 ..COUNT
             },

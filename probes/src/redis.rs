@@ -52,8 +52,9 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             name: "redis.ping_seconds",
             key: "ping",
             yellow: Some(0.02),
-            red: Some(0.2),
-            help: "The round trip of PING: Redis has one thread, so everybody waits this long. Our choice.",
+            red: Some(0.5),
+            help: "The round trip of PING: Redis has one thread, so everybody waits this long. Our choice; one lost \
+                   packet makes 200 ms of it.",
             ..SECONDS
         },
         SignalSpec {

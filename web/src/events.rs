@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use collector::watch::BoardWatch;
@@ -23,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use topology::text::Lang;
 
 use crate::WebState;
+use crate::ask::Query;
 use crate::respond::{Asked, Prefs, Problem};
 use crate::scene::Which;
 use crate::state::{MAX_STREAMS, Snapshot};
@@ -60,10 +60,9 @@ pub(crate) async fn events(
     State(state): State<WebState>,
     Extension(shutdown): Extension<CancellationToken>,
     Query(asked): Query<Asked>,
-    has: Result<Query<Has>, QueryRejection>,
+    Query(has): Query<Has>,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(Query(has)) = has else { return unreadable() };
     let Ok(permit) = state.streams().try_acquire_owned() else {
         let detail = format!("{MAX_STREAMS} event streams are open, and that is the limit");
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
@@ -99,11 +98,6 @@ pub(crate) async fn events(
 }
 
 /// The query makes no sense.
-fn unreadable() -> Response {
-    Problem::new(StatusCode::BAD_REQUEST, "`since` is the sequence of a board: a whole number")
-        .into_response()
-}
-
 fn beats() -> Interval {
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -115,10 +109,9 @@ fn beats() -> Interval {
 pub(crate) async fn poll(
     State(state): State<WebState>,
     Query(asked): Query<Asked>,
-    has: Result<Query<Has>, QueryRejection>,
+    Query(has): Query<Has>,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(Query(has)) = has else { return unreadable() };
     let lang = Prefs::of(&asked, &headers).lang;
     let which = has.which();
     if let Some(at) = &has.at {

@@ -9,6 +9,7 @@
 )]
 
 pub mod api;
+mod ask;
 mod assets;
 mod events;
 mod guard;

@@ -87,6 +87,9 @@ async fn every_route_answers_with_the_headers() {
         ("/api/v1/incidents", 200),
         ("/api/v1/incidents?state=open", 200),
         ("/api/v1/incidents?state=odd", 400),
+        ("/api/v1/incidents?state=open&state=open", 400),
+        ("/api/v1/nodes/%FF", 400),
+        ("/api/v1/events?group=a&group=b", 400),
         ("/api/v1/incidents/20261124-0407-1", 200),
         ("/api/v1/incidents/none", 404),
         ("/api/v1/nodes/member-db", 200),
@@ -124,6 +127,17 @@ async fn every_route_answers_with_the_headers() {
             let problem: Value = serde_json::from_str(&body).unwrap();
             assert_eq!(problem["status"], status.as_u16());
         }
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_a_page_that_cannot_be_read_is_answered_with_a_page() {
+    let (app, _publisher) = app(board("member-db"));
+    for path in ["/?lang=en&lang=zh", "/nodes/%FF", "/table?theme=dark&theme=light"] {
+        let (status, headers, body) = get(&app, path).await;
+        assert_eq!(status, 400, "{path}: {body}");
+        assert_eq!(headers["content-type"], "text/html; charset=utf-8", "{path}");
+        assert!(body.contains("</html>"), "{path}: {body}");
     }
 }
 

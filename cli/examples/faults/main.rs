@@ -40,7 +40,7 @@ struct Args {
     /// How much of the platform
     #[arg(long, env = "FAULTS_SCALE", default_value = "small")]
     scale: String,
-    /// These faults only, and pairs as `one+other`
+    /// These faults only, with commas or spaces between them, and pairs as `one+other`
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// No pairs
@@ -76,8 +76,10 @@ async fn main() -> Result<()> {
     // An error means that one is installed already: as good.
     rustls::crypto::ring::default_provider().install_default().ok();
     let known = stage::faults().await?;
-    let only =
-        args.sample.map_or_else(|| args.only.clone(), |count| matrix::sample(&known, count, args.seed));
+    let only: Vec<String> = match args.sample {
+        Some(count) => matrix::sample(&known, count, args.seed),
+        None => args.only.iter().flat_map(|names| names.split_whitespace()).map(str::to_owned).collect(),
+    };
     let entries = matrix::select(&known, &only, args.singles)?;
     std::fs::create_dir_all(args.out.join("cases"))?;
     let messages = Messages::receive().await?;

@@ -22,7 +22,12 @@ use super::metrics::Metrics;
 use crate::clock;
 
 const CONNECT: Duration = Duration::from_millis(150);
+/// For a request. A lost packet takes longer (200 ms on Linux): that request does without, and nothing else follows.
 const ANSWER: Duration = Duration::from_millis(120);
+/// Nothing answered for so long: the connection, or Redis, is gone.
+const GONE: Duration = Duration::from_millis(300);
+/// For who only wants to know whether it is there.
+const PING: Duration = Duration::from_millis(600);
 /// After a failure nobody waits for it again for this long.
 const PAUSE: Duration = Duration::from_secs(1);
 const KEEP: Duration = Duration::from_secs(30);
@@ -33,6 +38,8 @@ const LOADERS: usize = 64;
 struct Link {
     connection: Option<MultiplexedConnection>,
     rest_until: Option<Instant>,
+    /// Since when every answer was late.
+    late_since: Option<Instant>,
 }
 
 pub(crate) struct Redis {
@@ -59,7 +66,7 @@ impl Redis {
     pub(crate) fn new(role: &Role, component: &str) -> Result<Arc<Self>> {
         let limits = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER));
+            .set_response_timeout(Some(PING));
         Ok(Arc::new(Self {
             name: component.to_owned(),
             client: Self::client(role, component)?,
@@ -73,14 +80,31 @@ impl Redis {
 
     /// One command. A connection that failed is not used again.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+        self.ask_within(ANSWER, command).await
+    }
+
+    async fn ask_within<T: FromRedisValue>(&self, limit: Duration, command: &Cmd) -> Result<T, Failure> {
         let mut connection = self.connection().await?;
-        let reason = match timeout(ANSWER, command.query_async::<T>(&mut connection)).await {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} ms", ANSWER.as_millis()),
-        };
+        let asked = timeout(limit, command.query_async::<T>(&mut connection)).await;
         let mut link = self.link.lock().await;
-        Err(self.failed(&mut link, reason))
+        match asked {
+            Ok(Ok(value)) => {
+                link.late_since = None;
+                Ok(value)
+            }
+            Ok(Err(error)) => Err(self.failed(&mut link, error.to_string())),
+            Err(_) => {
+                let now = clock::now();
+                let began = now.checked_sub(limit).unwrap_or(now);
+                let late_since = *link.late_since.get_or_insert(began);
+                let reason = format!("no answer within {} ms", limit.as_millis());
+                if now.duration_since(late_since) >= GONE {
+                    return Err(self.failed(&mut link, reason));
+                }
+                self.metrics.failed(&self.name);
+                Err(Failure::unavailable(&self.name, reason))
+            }
+        }
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, Failure> {
@@ -104,8 +128,7 @@ impl Redis {
     }
 
     fn failed(&self, link: &mut Link, reason: String) -> Failure {
-        link.connection = None;
-        link.rest_until = Some(clock::now() + PAUSE);
+        *link = Link { rest_until: Some(clock::now() + PAUSE), ..Link::default() };
         self.metrics.failed(&self.name);
         Failure::unavailable(&self.name, reason)
     }
@@ -157,6 +180,6 @@ impl Ping for Redis {
     /// A real answer, also while requests give it a rest.
     async fn ping(&self) -> Result<(), Failure> {
         self.link.lock().await.rest_until = None;
-        self.ask::<String>(&redis::cmd("PING")).await.map(drop)
+        self.ask_within::<String>(PING, &redis::cmd("PING")).await.map(drop)
     }
 }

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use collector::incident::{Acknowledgement, Incident};
@@ -15,6 +15,7 @@ use topology::level::Level;
 use super::changes::bounded;
 use super::silences::parse;
 use crate::WebState;
+use crate::ask::Path;
 use crate::respond::Problem;
 
 /// Bytes of a name and of a note.

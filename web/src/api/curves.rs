@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use collector::curves::CurveState;
@@ -15,6 +15,7 @@ use topology::fault::clean_words;
 use topology::model::CurveSource;
 
 use crate::WebState;
+use crate::ask::Path;
 use crate::respond::Problem;
 
 /// Clocks differ by that much; and a value may come so late.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use collector::reports::{Report, Status, Told, Unheard};
@@ -16,6 +16,7 @@ use topology::fault::clean_words;
 use topology::model::{Instance, Model, Probe};
 
 use crate::WebState;
+use crate::ask::Path;
 use crate::guard;
 use crate::respond::Problem;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use collector::board::Board;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::board as shape;
 use crate::WebState;
+use crate::ask::Path;
 use crate::respond::Problem;
 
 /// A window when none is named.

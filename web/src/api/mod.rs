@@ -16,7 +16,7 @@ pub(crate) mod silences;
 mod topology;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use collector::incident::IncidentState;
@@ -25,6 +25,7 @@ pub(crate) use collector::report::time;
 use serde::{Deserialize, Serialize};
 
 use crate::WebState;
+use crate::ask::{Path, Query};
 use crate::respond::Problem;
 
 pub(crate) use self::record::record;
@@ -64,7 +65,7 @@ pub(crate) async fn board(
     query: history::AskedQuery,
     headers: HeaderMap,
 ) -> Response {
-    if !matches!(&query, Ok(Query(asked)) if asked.is_now()) {
+    if !matches!(&query, Ok(query) if query.is_now()) {
         return history::board(State(state), query).await;
     }
     let board = state.boards.current();

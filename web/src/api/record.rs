@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use collector::case::NoCase;
@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::WebState;
+use crate::ask::Query;
 use crate::respond::Problem;
 
 /// What is to be recorded.

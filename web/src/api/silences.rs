@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use collector::board::Board;
@@ -18,6 +18,7 @@ use topology::fault::clean_words;
 use super::changes::{bounded, unknown};
 use super::maintenance::WindowReport;
 use crate::WebState;
+use crate::ask::Path;
 use crate::respond::Problem;
 
 /// Bytes of a name and of a reason.

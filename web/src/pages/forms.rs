@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
@@ -19,6 +19,7 @@ use super::signals::Of;
 use crate::WebState;
 use crate::api::acknowledge::{let_go, say, take_on};
 use crate::api::silences::{New, lift, take_one};
+use crate::ask::Path;
 use crate::guard::{Barred, operator};
 use crate::respond::Problem;
 use crate::view::Format;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use collector::board::Board;
@@ -22,6 +22,7 @@ use topology::text::Lang;
 use super::wall::encoded;
 use super::{Head, render};
 use crate::WebState;
+use crate::ask::Query;
 use crate::events::moment;
 use crate::respond::{Asked, Prefs};
 use crate::view::Format;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use collector::alert::{Escalating, escalations};
@@ -17,6 +17,7 @@ use super::forms::{Forms, Peer};
 use super::wall::encoded;
 use super::{Head, not_found, render};
 use crate::WebState;
+use crate::ask::{Path, Query};
 use crate::respond::{Asked, Prefs};
 use crate::view::{Format, culprit_name};
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{Head, render};
 use crate::WebState;
+use crate::ask::Query;
 use crate::guard::{COOKIE, by_token, session};
 use crate::respond::{Asked, Prefs};
 
@@ -27,10 +28,7 @@ pub(crate) struct Given {
 }
 
 /// `GET /login`.
-pub(crate) async fn login(
-    axum::extract::Query(asked): axum::extract::Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn login(Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
     render(StatusCode::OK, &Login { head: Head::of(&Prefs::of(&asked, &headers)), wrong: false })
 }
 

@@ -1,7 +1,7 @@
 //! `GET /nodes/{name}`: one component, or the component of one instance.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use collector::board::Board;
@@ -16,6 +16,7 @@ use super::signals::{Of, Range, Signals, Wanted, signals};
 use super::wall::encoded;
 use super::{Head, not_found, render};
 use crate::WebState;
+use crate::ask::{Path, Query};
 use crate::respond::{Asked, Prefs};
 use crate::view::{Format, root_names};
 

@@ -1,7 +1,7 @@
 //! What others show of it: the topology as a picture, badges, and a fragment for a frame.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use collector::board::{Board, Counts};
@@ -10,6 +10,7 @@ use topology::model::NodeId;
 use topology::text::Lang;
 
 use super::{Head, not_found, render};
+use crate::ask::{Path, Query};
 use crate::layout::{Card, Shape, text_width};
 use crate::respond::{Asked, Prefs};
 use crate::scene::Which;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use collector::board::Board;
@@ -14,6 +14,7 @@ use topology::text::Lang;
 use super::wall::encoded;
 use super::{Head, render};
 use crate::WebState;
+use crate::ask::Query;
 use crate::respond::{Asked, Prefs};
 use crate::view::Format;
 

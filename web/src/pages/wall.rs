@@ -1,7 +1,7 @@
 //! `GET /`: the wall.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use topology::text::Lang;
 
 use super::{Head, not_found, render};
 use crate::WebState;
+use crate::ask::{Path, Query};
 use crate::events::moment;
 use crate::respond::{Asked, Prefs};
 use crate::scene::{Cell, Place, Which};

@@ -221,7 +221,7 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
              password: \"${{file:{secrets}/monitor-amqp}}\"\n        vhost: /\n        queues:\n          \
              orders: {{ messages: {{ yellow: 1000, red: 10000 }}, consumers: {{ red: 0 }} }}\n          \
              # What nobody could read waits here for a person.\n          \
-             orders.dead: {{ messages: {{ yellow: 1 }} }}"
+             orders.dead: {{ unread: {{ yellow: 1 }} }}"
         ),
     }
 }

@@ -112,6 +112,13 @@ pub(crate) static SPEC: KindSpec = KindSpec {
                 ..COUNT
             },
             SignalSpec {
+                name: "amqp.queue_unread",
+                key: "unread",
+                help: "Messages that nobody reads, for the queue has no consumer: what a dead-letter queue holds, \
+                       which is no backlog of anybody's. No default; yellow: 1 for a dead-letter queue.",
+                ..COUNT
+            },
+            SignalSpec {
                 name: "amqp.queue_consumers",
                 key: "consumers",
                 bad: Bad::Below,
@@ -162,6 +169,11 @@ impl Keep for Session {
     }
 }
 
+/// What waits where nobody is meant to read, or nobody does.
+pub(crate) fn unread(messages: f64, consumers: f64) -> f64 {
+    if consumers > 0.0 { 0.0 } else { messages }
+}
+
 /// Asks for each queue in turn. A queue that is missing ends the channel, not the look: the next one is
 /// asked on a new channel.
 async fn queues(look: &mut Look<'_>, session: &mut Session) -> Result<(), Stop> {
@@ -184,8 +196,10 @@ async fn queues(look: &mut Look<'_>, session: &mut Session) -> Result<(), Stop> 
         match look.stage("ask", until, asking).await.map_err(Late::hung)? {
             Ok(found) => {
                 look.put(format!("amqp.queue_exists[{name}]"), 1.0);
-                look.put(format!("amqp.queue_messages[{name}]"), f64::from(found.message_count));
-                look.put(format!("amqp.queue_consumers[{name}]"), f64::from(found.consumer_count));
+                let (messages, consumers) = (f64::from(found.message_count), f64::from(found.consumer_count));
+                look.put(format!("amqp.queue_messages[{name}]"), messages);
+                look.put(format!("amqp.queue_consumers[{name}]"), consumers);
+                look.put(format!("amqp.queue_unread[{name}]"), unread(messages, consumers));
             }
             Err(No::Channel(404, words)) => {
                 look.put(format!("amqp.queue_exists[{name}]"), 0.0);

@@ -68,6 +68,14 @@ pub(crate) static SPEC: KindSpec = KindSpec {
             ..OUGHT
         },
         SignalSpec {
+            name: "postgres.read_only",
+            key: "read_only",
+            red: Some(1.0),
+            help: "A primary that takes no writes, by its own configuration: default_transaction_read_only. \
+                   What is set for the database or the monitor's own account does not count.",
+            ..STATE
+        },
+        SignalSpec {
             name: "postgres.connections_used_ratio",
             key: "connections_used",
             yellow: Some(0.8),
@@ -336,6 +344,9 @@ const MIB: f64 = 1024.0 * 1024.0;
 const CORE: &str = "\
 SELECT pg_is_in_recovery() AS replica,
   pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,
+  CASE WHEN current_setting('default_transaction_read_only') = 'on' THEN
+    (SELECT source IN ('configuration file', 'command line', 'environment variable', 'global')
+     FROM pg_settings WHERE name = 'default_transaction_read_only') ELSE false END AS read_only,
   extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8 AS uptime,
   (count(*) FILTER (WHERE backend_type = 'client backend'))::float8 AS clients,
   (count(*) FILTER (WHERE wait_event_type = 'Lock'))::float8 AS lock_waiters,
@@ -450,18 +461,30 @@ async fn ask(look: &mut Look<'_>, connection: &mut PgConnection) -> Result<(), S
         {
             look.put_some("postgres.heartbeat_age_seconds", number(&row, "age"));
         }
-    } else if let Some(row) = extra(look, connection, PRIMARY, "replication").await?
-        && sees_all
-    {
+    } else {
+        primary(look, connection, &core, sees_all).await?;
+    }
+    slow(look, connection, &life).await?;
+    if look.probe.truth("write_check") && !replica && !look.replay("write", WRITE_EVERY) {
+        write_check(look, connection).await;
+    }
+    Ok(())
+}
+
+async fn primary(
+    look: &mut Look<'_>,
+    connection: &mut PgConnection,
+    core: &PgRow,
+    sees_all: bool,
+) -> Result<(), Stop> {
+    look.put_some("postgres.read_only", core.try_get("read_only").ok().map(truth));
+    let row = extra(look, connection, PRIMARY, "replication").await?;
+    if let Some(row) = row.filter(|_| sees_all) {
         look.put_some("postgres.replicas_connected", number(&row, "streaming"));
         look.put_some("postgres.replica_lag_bytes", number(&row, "lag"));
         look.put_some("postgres.slots_inactive", number(&row, "slots_inactive"));
         look.put_some("postgres.slots_lost", number(&row, "slots_lost"));
         look.put_some("postgres.slot_retained_bytes", number(&row, "retained"));
-    }
-    slow(look, connection, &life).await?;
-    if look.probe.truth("write_check") && !replica && !look.replay("write", WRITE_EVERY) {
-        write_check(look, connection).await;
     }
     Ok(())
 }

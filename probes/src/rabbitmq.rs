@@ -7,6 +7,7 @@ use topology::fault::{Fault, FaultKind, Reason};
 use topology::kind::{Bad, KindSpec, LabelledSpec, OptionForm, OptionSpec, SignalSpec};
 use topology::level::Kind;
 
+use crate::amqp::unread;
 use crate::http;
 use crate::look::{Look, Stop};
 use crate::sentinel::SENTINEL;
@@ -176,6 +177,12 @@ pub(crate) static SPEC: KindSpec = KindSpec {
                 key: "messages",
                 // Impaired, as counts are: what waits here is late for somebody already.
                 help: "Ready messages. No default here: the amqp probe has one.",
+                ..COUNT
+            },
+            SignalSpec {
+                name: "rabbitmq.queue_unread",
+                key: "unread",
+                help: "Messages that nobody reads, as for amqp.",
                 ..COUNT
             },
             SignalSpec {
@@ -370,6 +377,7 @@ async fn ask_queue(look: &mut Look<'_>, exchange: &mut Exchange, queue: &str) ->
     look.put_some(&named("messages"), ready);
     look.put_some(&named("unacked"), number("messages_unacknowledged"));
     look.put_some(&named("consumers"), consumers);
+    look.put_some(&named("unread"), ready.zip(consumers).map(|(ready, readers)| unread(ready, readers)));
     let delivered = row.pointer("/message_stats/deliver_get_details/rate").and_then(Value::as_f64);
     look.put_some(&named("deliver_per_second"), delivered);
     if ready > Some(100.0) && consumers > Some(0.0) {

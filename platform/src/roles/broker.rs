@@ -1,7 +1,7 @@
 //! The one connection of a process to RabbitMQ: made when it is needed, made again with growing pauses when
 //! it is lost.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -44,6 +44,8 @@ struct Slot {
 pub(crate) struct Broker {
     uri: String,
     slot: Mutex<Slot>,
+    /// Why this process cannot read what it consumes.
+    unread: std::sync::Mutex<Option<String>>,
     metrics: Arc<Metrics>,
 }
 
@@ -54,8 +56,15 @@ impl Broker {
         Ok(Arc::new(Self {
             uri: format!("amqp://{APP_USER}:{password}@{address}/%2f?heartbeat=10"),
             slot: Mutex::new(Slot { link: None, retry_at: None, pause: FIRST_PAUSE, reason: String::new() }),
+            unread: std::sync::Mutex::default(),
             metrics: Arc::clone(&role.metrics),
         }))
+    }
+
+    /// Whether the process' consumer may read: a broker that answers everything else is of no use to it otherwise.
+    pub(crate) fn reads(&self, outcome: Result<(), &lapin::Error>) {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        *unread = outcome.err().map(ToString::to_string);
     }
 
     async fn link(&self) -> Result<Arc<Link>, Failure> {
@@ -130,13 +139,16 @@ impl Broker {
 }
 
 impl Ping for Broker {
-    /// Asks for the queue of orders: the broker answers, and the queue is there.
+    /// Asks for the queue of orders: the broker answers, the queue is there, and who is to read it can.
     async fn ping(&self) -> Result<(), Failure> {
         let link = self.link().await?;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         match timeout(ANSWER, link.channel.queue_declare(ORDERS.into(), passive, FieldTable::default())).await
         {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => {
+                let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                unread.map_or(Ok(()), |why| Err(Failure::unavailable(MQ, why)))
+            }
             Ok(Err(error)) => {
                 self.drop_link().await;
                 Err(Failure::unavailable(MQ, error))

@@ -152,10 +152,18 @@ async fn postgres_is_seen_as_it_is() {
     run_sql(&mut admin, "ALTER DATABASE postgres SET default_transaction_read_only = on").await;
     let read_only = look(&monitor, port).await;
     table.signal("`default_transaction_read_only`", &read_only, "postgres.write_ok", |ok| ok == 0.0);
+    assert_eq!(answer(&read_only).signals["postgres.read_only"], 0.0, "this database's, not the server's");
     admin.close().await.unwrap();
     let mut admin = session(port, "admin").await;
     run_sql(&mut admin, "SET default_transaction_read_only = off").await;
     run_sql(&mut admin, "ALTER DATABASE postgres RESET default_transaction_read_only").await;
+    run_sql(&mut admin, "ALTER SYSTEM SET default_transaction_read_only = on").await;
+    run_sql(&mut admin, "SELECT pg_reload_conf()").await;
+    let refusing = await_signal(&monitor, port, "postgres.read_only", |on| on == 1.0).await;
+    table.signal("the same for the whole server", &refusing, "postgres.read_only", |on| on == 1.0);
+    run_sql(&mut admin, "ALTER SYSTEM RESET default_transaction_read_only").await;
+    run_sql(&mut admin, "SELECT pg_reload_conf()").await;
+    await_signal(&monitor, port, "postgres.read_only", |on| on == 0.0).await;
 
     replicated(&server, &mut admin, &mut table).await;
     ghost(&mut admin, &monitor, port, &mut table).await;

@@ -55,7 +55,7 @@ fn a_file_with_every_kind_is_read() {
     let mq = &model.components.last().unwrap().probes[0];
     let threshold = |signal: &str| mq.thresholds.iter().find(|known| known.signal == signal).unwrap();
     let messages = threshold("amqp.queue_messages[orders]");
-    assert_eq!((messages.yellow, messages.red, messages.effect), (Some(10.0), Some(20.0), Kind::AtRisk));
+    assert_eq!((messages.yellow, messages.red, messages.effect), (Some(10.0), Some(20.0), Kind::Impaired));
     assert_eq!(threshold("amqp.queue_consumers[orders]").red, Some(0.0));
     assert_eq!(threshold("amqp.queue_exists[orders]").red, Some(0.0));
     assert_eq!(threshold("net.connect_seconds").yellow, Some(0.2));

@@ -285,7 +285,10 @@ fn ways(scene: &Scene<'_>, from: ComponentId, list: &mut Vec<Cause>) {
     targets.dedup();
     for to in targets {
         let view = scene.view(to);
-        if !view.symptoms.is_empty() || view.unseen || view.chronic || to == from {
+        // A queue that backs up because it cannot be read is well by itself.
+        let backed_up = view.drained_by.contains(&from)
+            && scene.symptoms_of(to).all(|symptom| symptom.nature == Nature::Drain);
+        if !view.symptoms.is_empty() && !backed_up || view.unseen || view.chronic || to == from {
             continue;
         }
         let Some(words) = scene.words(from, to) else { continue };
@@ -478,7 +481,8 @@ fn weigh(scene: &Scene<'_>, cause: &mut Cause) {
     let against = CONTRADICTION * cause.contradicted.len().min(MAX_CONTRADICTIONS) as f64;
     // What is seen to be bad is bad, however well its dependants are.
     let seen = matches!(cause.why, Why::Sick | Why::Way | Why::Overload);
-    cause.cost += if seen { against.min(MAX_AGAINST_SEEN) } else { against };
+    let against = if seen { against.min(MAX_AGAINST_SEEN) } else { against };
+    cause.cost += against;
     let situation = scene.situation;
 
     // Dependants who use it without complaint speak against a whole component.
@@ -504,7 +508,10 @@ fn weigh(scene: &Scene<'_>, cause: &mut Cause) {
                 .iter()
                 .any(|id| scene.symptom_of.get(id).is_some_and(|i| scene.symptoms[*i].nature == Nature::Own));
             if !own {
-                cause.cost += good as f64 / (bad + good) as f64;
+                let content = good as f64 / (bad + good) as f64;
+                // A value past its limit was measured there: users who manage with it for now do not outweigh that.
+                let measured = cause.instances.iter().any(|id| situation.facts(*id).signal.is_some());
+                cause.cost += if measured { content.min(MAX_AGAINST_SEEN - against) } else { content };
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::rollup;
 
 use super::cause::{Cause, Why};
 use super::scene::{Nature, Scene, Symptom};
+use super::situation::InstanceFacts;
 
 /// Which components may be in trouble because of a cause.
 pub(super) struct Reach {
@@ -140,7 +141,7 @@ pub(super) fn explains(scene: &Scene<'_>, cause: &Cause, reach: &Reach, symptom:
         reached && c != symptom.component
     };
     match symptom.nature {
-        Nature::Own => waits_for_its_replica(scene, cause, symptom),
+        Nature::Own => waits_for_the_other_side(scene, cause, symptom),
         Nature::Itself => false,
         Nature::Replica => is_other_side(scene, cause, symptom),
         Nature::Drain => view.drained_by.iter().chain(&view.filled_by).any(|c| in_trouble(*c)),
@@ -202,15 +203,18 @@ fn is_other_side(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
     })
 }
 
-/// True when sessions of a primary stand behind commits that a dead or hung replica does not confirm: what waits for
-/// their locks is no trouble of the primary's own.
-fn waits_for_its_replica(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
+/// True when what waits for locks here does so for the other side of the replication: sessions of a primary stand behind
+/// commits that a dead or hung replica does not confirm, and a replica replays its primary's exclusive locks.
+fn waits_for_the_other_side(scene: &Scene<'_>, cause: &Cause, symptom: &Symptom) -> bool {
+    let waits = |facts: &InstanceFacts<'_>| facts.signal.is_some_and(|signal| signal.contains("lock_wait"));
     let facts = scene.situation.facts(symptom.id);
-    let waits = facts.signal.is_some_and(|signal| signal.contains("lock_wait"));
-    waits
-        && facts.role == Some("primary")
-        && cause.instances.iter().any(|id| scene.situation.facts(*id).fault.is_some())
-        && is_other_side(scene, cause, symptom)
+    let others = || cause.instances.iter().map(|id| scene.situation.facts(*id));
+    let possible = match facts.role {
+        Some("primary") => others().any(|other| other.fault.is_some()),
+        Some("replica") => others().any(waits),
+        _ => false,
+    };
+    waits(facts) && possible && is_other_side(scene, cause, symptom)
 }
 
 /// True when what happens at `dependency` is enough to do this to the symptom, and is not a mere backlog.

@@ -378,6 +378,9 @@ fn single_out(situation: &Situation<'_>, views: &[View], symptoms: &mut [Symptom
 /// So many of its kind must answer for one that hangs to stand out.
 const OTHERS_THAT_ANSWER: usize = 3;
 
+/// Signals of a queue that get worse when nobody takes out what others put in.
+const DRAINED: [&str; 3] = [".queue_messages", ".queue_consumers", ".queue_unacked"];
+
 fn nature(situation: &Situation<'_>, id: InstanceId, names: bool) -> Nature {
     let facts = situation.facts(id);
     if let Some(fault) = facts.fault {
@@ -393,7 +396,7 @@ fn nature(situation: &Situation<'_>, id: InstanceId, names: bool) -> Nature {
         return Nature::Inheritable;
     }
     match facts.signal {
-        Some(name) if name.starts_with("amqp.queue_") => Nature::Drain,
+        Some(name) if DRAINED.iter().any(|part| name.contains(part)) => Nature::Drain,
         Some(name) if REPLICATION.iter().any(|part| name.contains(part)) => Nature::Replica,
         // Memory, connections and the like are the node's own.
         Some(name) if !travels(name) => Nature::Own,

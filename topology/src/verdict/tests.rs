@@ -345,6 +345,34 @@ fn a_share_of_failed_requests_comes_from_a_lost_shard_through_servers_that_are_w
 }
 
 #[test]
+fn a_slow_database_is_named_though_its_users_manage_for_now() {
+    let scene = Scene::new()
+        .unwell("member-db-1", "mysql.select_seconds", Health::Impaired)
+        .says("member-1", "member-db", true)
+        .says("member-2", "member-db", true)
+        .says("miniapp-1", "member", true)
+        .says("miniapp-2", "member", true);
+    assert_eq!(scene.roots(), ["member-db-1"]);
+}
+
+#[test]
+fn a_queue_that_its_consumers_may_not_read_is_a_broken_way() {
+    let scene = Scene::new().blames("oms-1", "mq").blames("oms-2", "mq").unwell(
+        "mq-1",
+        "amqp.queue_consumers[orders]",
+        Health::Red,
+    );
+    assert_eq!(scene.roots(), ["oms -> mq"]);
+}
+
+#[test]
+fn a_dead_letter_is_nobodys_backlog() {
+    let with = |signal| Scene::new().unwell("mq-1", signal, Health::Impaired);
+    assert_eq!(with("amqp.queue_messages[orders]").roots(), ["oms"]);
+    assert_eq!(with("amqp.queue_unread[orders.dead]").roots(), ["mq-1"]);
+}
+
+#[test]
 fn a_primary_that_waits_for_a_dead_replica_is_not_to_blame_and_the_other_way_round() {
     let pair = || Scene::new().has_role("order-db-1", "primary").has_role("order-db-2", "replica");
     let dead_replica = || pair().fault("order-db-2", FaultKind::Refused);
@@ -355,6 +383,11 @@ fn a_primary_that_waits_for_a_dead_replica_is_not_to_blame_and_the_other_way_rou
     // Locks held by somebody else are the primary's own, and so is a full table of connections.
     let locked = pair().unwell("order-db-1", "postgres.lock_waiters", Health::Impaired);
     assert_eq!(locked.roots(), ["order-db-1"]);
+    // Exclusive locks of the primary are replayed by its replica.
+    let locked_both = ["order-db-1", "order-db-2"]
+        .into_iter()
+        .fold(pair(), |scene, name| scene.unwell(name, "postgres.lock_waiters", Health::Impaired));
+    assert_eq!(locked_both.roots(), ["order-db-1"]);
     let full = dead_replica().unwell("order-db-1", "postgres.connections_used_ratio", Health::AtRisk);
     let mut roots = full.roots();
     roots.sort();

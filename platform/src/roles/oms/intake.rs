@@ -62,10 +62,11 @@ impl Intake {
         let channel = self.broker.channel().await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(broken)?;
         let tag = self.instance.as_str().into();
-        let mut deliveries = channel
+        let begun = channel
             .basic_consume(ORDERS.into(), tag, BasicConsumeOptions::default(), FieldTable::default())
-            .await
-            .map_err(broken)?;
+            .await;
+        self.broker.reads(begun.as_ref().map(drop));
+        let mut deliveries = begun.map_err(broken)?;
         loop {
             let next = tokio::select! {
                 () = stop.cancelled() => return Ok(()),

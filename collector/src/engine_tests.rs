@@ -104,6 +104,27 @@ fn lesson_03_recovery_of_a_cause_blames_nobody_else() {
 }
 
 #[test]
+fn a_consumer_that_was_blamed_and_never_bad_does_not_recover() {
+    let model = testkit::read(
+        "name: test\ndefaults: { interval: 3s }\ncomponents:\n\
+         \x20 orders: { instances: ['127.0.0.1:80'], probe: { http: {} }, depends_on: [{ on: mq, strength: async }] }\n\
+         \x20 oms: { instances: ['127.0.1.[1-2]:80'], probe: { http: {} }, depends_on: [mq] }\n\
+         \x20 mq: { instances: ['127.0.2.1:5672'], probe: { amqp: { queues: { orders: {} } } },\n\
+         \x20       depends_on: [{ on: oms, strength: async }] }\n",
+    );
+    let mut play = Play::of(model);
+    let backlog = testkit::answer(&[("amqp.queue_messages[orders]", 20_000.0)]);
+    play.break_it("mq-1", backlog);
+    play.rounds(3);
+    assert_eq!(play.roots(), ["oms"]);
+    for oms in ["oms-1", "oms-2"] {
+        play.break_it(oms, testkit::blames("mq"));
+    }
+    play.rounds(3);
+    assert_eq!(play.roots(), ["oms -> mq"]);
+}
+
+#[test]
 fn a_first_good_answer_after_an_outage_splits_no_incident() {
     let mut play = Play::new(PLATFORM);
     play.kill_member_db();

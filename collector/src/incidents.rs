@@ -54,6 +54,9 @@ pub(crate) struct Tracked {
     recovering: Option<Timestamp>,
     /// A root of it was held at red because it flapped: its end has waited already.
     pub(crate) flapped: bool,
+    /// A root of it was itself seen to be bad. A consumer blamed for its queue's backlog may never be, and what was not
+    /// bad does not recover.
+    was_bad: bool,
 }
 
 /// What the incidents need to know of the present.
@@ -138,7 +141,9 @@ impl Incidents {
 
     /// Takes over what a database kept.
     pub fn restore(kept: Vec<Kept>, resolved: Vec<Incident>) -> Self {
-        let all = kept.into_iter().map(|Kept { incident, told }| Tracked::new(incident, told));
+        let all = kept
+            .into_iter()
+            .map(|Kept { incident, told }| Tracked { was_bad: true, ..Tracked::new(incident, told) });
         let (ending, open): (Vec<Tracked>, Vec<Tracked>) =
             all.partition(|tracked| is_ending(&tracked.incident, &tracked.told));
         let over = ending.iter().map(|tracked| tracked.incident.clone());
@@ -362,6 +367,10 @@ impl Incidents {
                 continue;
             }
             let root_is_bad = roots.iter().any(|root| is_bad(present, root.culprit));
+            tracked.was_bad |= root_is_bad;
+            if !tracked.was_bad {
+                continue;
+            }
             let members = members(present.model, &incident.verdict);
             let left: Vec<ComponentId> =
                 members.iter().copied().filter(|c| present.components[c.index()].is_unhealthy()).collect();
@@ -396,7 +405,7 @@ impl Incidents {
 
 impl Tracked {
     fn new(incident: Incident, told: Told) -> Self {
-        Self { incident, told, recovering: None, flapped: false }
+        Self { incident, told, recovering: None, flapped: false, was_bad: false }
     }
 
     pub(crate) fn note(&mut self, at: Timestamp, what: Text) {

@@ -37,6 +37,12 @@ pub fn patience(interval: Duration) -> Duration {
 /// a server that got a tenth of its time was green for half of it, by two quick answers in a row.
 const LINGERS: u32 = 2;
 
+/// And who was so in [`OFTEN`] of the last [`LATELY`] looks is slow, too, if no two of them came in a row. A lost packet
+/// now and then (3 % of looks, where 1 % of packets are lost) does it once in 2,000 looks.
+const OFTEN: usize = 3;
+/// See [`OFTEN`].
+const LATELY: usize = 6;
+
 /// One look, as it is folded.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -76,6 +82,8 @@ pub struct Tracker {
     pub flapping: bool,
     /// Looks in a row that disagree with the confirmed level, all in one direction.
     streak: Vec<Look>,
+    /// The last looks at a time when nothing is confirmed to be bad, those that were bad for a moment with what they said.
+    lately: VecDeque<Option<Look>>,
     last_good_started: Option<Timestamp>,
     changes: VecDeque<Timestamp>,
     /// What was confirmed before a restart, until the first look.
@@ -96,6 +104,7 @@ impl Tracker {
             onset: None,
             flapping: false,
             streak: Vec::new(),
+            lately: VecDeque::new(),
             last_good_started: None,
             changes: VecDeque::new(),
             kept: None,
@@ -147,6 +156,7 @@ impl Tracker {
         }
         if now == self.confirmed.health {
             self.streak.clear();
+            self.see(None);
             self.confirmed = look.judged;
             self.release(at, interval);
             return Step::Same;
@@ -161,13 +171,28 @@ impl Tracker {
             // The one that counts is on its way already.
             return Step::Same;
         }
+        if rising && brief(&look) {
+            self.see(Some(look.clone()));
+        }
         self.streak.push(look);
         let needed = if rising { confirm.red_after } else { confirm.green_after } as usize;
+        let often: Vec<&Look> = self.lately.iter().flatten().collect();
+        if rising && self.streak.len() < needed && often.len() >= needed.max(OFTEN) {
+            self.streak = often.into_iter().cloned().collect();
+        }
         if self.streak.len() < needed || (!rising && self.lingers(interval)) {
             return Step::Suspected;
         }
         self.settle(rising, at, interval);
         Step::Changed
+    }
+
+    /// Keeps in mind whether a look was bad for a moment.
+    fn see(&mut self, bad: Option<Look>) {
+        self.lately.push_back(bad);
+        if self.lately.len() > LATELY {
+            self.lately.pop_front();
+        }
     }
 
     /// True while the good looks in a row are of too short a time to clear what a value made.
@@ -186,6 +211,7 @@ impl Tracker {
     fn settle(&mut self, rising: bool, at: Timestamp, interval: Duration) {
         let was = self.confirmed.health;
         let streak = std::mem::take(&mut self.streak);
+        self.lately.clear();
         let began = streak.first().map_or(at, |look| look.at);
         let by_severity = |look: &Look| look.judged.health.severity();
         // Among equals the latest look: its words are the freshest.
@@ -388,6 +414,28 @@ mod tests {
         assert_eq!(t.health(), Health::Impaired, "three seconds are no two intervals");
         assert_eq!(fold(&mut t, 25, Judged::green()), Step::Changed);
         assert_eq!((t.health(), t.since), (Health::Green, at(19)));
+    }
+
+    #[test]
+    fn who_is_slow_in_half_of_its_looks_is_slow() {
+        let slow = |health| Judged { health, signal: Some("http.total".to_owned()), ..Judged::green() };
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        fold(&mut t, 4, slow(Health::Red));
+        fold(&mut t, 7, Judged::green());
+        fold(&mut t, 10, slow(Health::Impaired));
+        fold(&mut t, 13, Judged::green());
+        assert_eq!(fold(&mut t, 16, slow(Health::Red)), Step::Changed);
+        assert_eq!((t.health(), t.since), (Health::Impaired, at(4)), "the mildest of them is sure");
+        // Twice in six looks it is not yet.
+        let mut t = Tracker::new(at(0));
+        fold(&mut t, 1, Judged::green());
+        for second in (4..100).step_by(9) {
+            fold(&mut t, second, slow(Health::Red));
+            fold(&mut t, second + 3, Judged::green());
+            fold(&mut t, second + 6, Judged::green());
+        }
+        assert_eq!(t.health(), Health::Green);
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
         Kind::Line => writeln!(
             text,
             "    # Through the line to the OMS: what a store sees.\n    \
-             probe: {{ http: {{ path: /health, witness: off, slow: {{ yellow: 500ms, red: 1s }} }} }}"
+             probe: {{ http: {{ path: /health, witness: off, slow: {{ yellow: 400ms, red: 1s }} }} }}"
         ),
         Kind::Outside if component.speaks_tls() => writeln!(
             text,
@@ -186,13 +186,11 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
              tls: {{ server_name: {PAYMENT_CHANNEL}, ca: \"${{file:{secrets}/{ROOT}}}\" }}\n        \
              slow: {{ yellow: 700ms, red: 1300ms }}"
         ),
-        Kind::MiniApp
-        | Kind::Service
-        | Kind::Oms
-        | Kind::Push
-        | Kind::PosProxy
-        | Kind::Pos
-        | Kind::Outside => {
+        Kind::MiniApp => writeln!(
+            text,
+            "    probe: {{ http: {{ path: /health/deep, witness: auto, slow: {{ yellow: 500ms, red: 1300ms }} }} }}"
+        ),
+        Kind::Service | Kind::Oms | Kind::Push | Kind::PosProxy | Kind::Pos | Kind::Outside => {
             // The page asks everything behind it; a busy machine takes half a second over that.
             writeln!(
                 text,

@@ -9,12 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::load::{self, LoadOptions, Mix, Step, scramble};
 use crate::output::warn;
-use crate::process::Process;
+use crate::process::{Process, family};
 
-/// A slowed server stands for so long, in milliseconds, and then runs for so long. A service's budget for one question
-/// is 250 ms: some fail.
-const SLOW_STOPPED: RangeInclusive<u64> = 200..=400;
-const SLOW_RUNNING: RangeInclusive<u64> = 10..=40;
+/// How long a slowed server stands and then runs, in milliseconds.
+#[derive(Debug)]
+pub(super) struct Slowness {
+    stopped: RangeInclusive<u64>,
+    running: RangeInclusive<u64>,
+}
+
+/// Of a database or a cache: a service's budget for one question is 250 ms, and some fail.
+pub(super) const SLOW_STORE: Slowness = Slowness { stopped: 200..=400, running: 10..=40 };
+/// Of what answers pages.
+pub(super) const SLOW_PAGES: Slowness = Slowness { stopped: 700..=1300, running: 10..=40 };
+
 /// How long a herd waits, how many of it come a second, and how long at most.
 const HERD_WAITS: Duration = Duration::from_secs(8);
 const HERD: u32 = 400;
@@ -36,21 +44,27 @@ pub(super) async fn herd(dir: PathBuf, processes: Vec<Process>, stop: Cancellati
     }
 }
 
-/// Never in step with whoever asks it once in so many seconds: each time differs from the one before.
-pub(super) async fn slow_down(processes: Vec<Process>, stop: CancellationToken) {
+/// Never in step with whoever asks it once in so many seconds: each time differs from the one before. A database forks
+/// for each connection, so whom it consists of is looked up at every turn.
+pub(super) async fn slow_down(pid: i32, how: Slowness, stop: CancellationToken) {
     let mut turns = 0..;
     let mut drawn = |from: &RangeInclusive<u64>| {
         let span = from.end() - from.start() + 1;
         Duration::from_millis(from.start() + scramble(turns.next().unwrap_or_default()) % span)
     };
     loop {
-        for (signal, times) in [(Signal::SIGSTOP, SLOW_STOPPED), (Signal::SIGCONT, SLOW_RUNNING)] {
-            let time = drawn(&times);
-            for process in &processes {
+        for (signal, times) in [(Signal::SIGSTOP, &how.stopped), (Signal::SIGCONT, &how.running)] {
+            let time = drawn(times);
+            for process in family(pid) {
                 process.signal(signal);
             }
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {
+                    for process in family(pid) {
+                        process.signal(Signal::SIGCONT);
+                    }
+                    return;
+                }
                 () = tokio::time::sleep(time) => {}
             }
         }

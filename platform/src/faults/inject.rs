@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::at_work::{herd, slow_down};
+use super::at_work::{SLOW_PAGES, SLOW_STORE, herd, slow_down};
 use super::journal::Journal;
 use super::list::{Breakage, Fault};
 use super::servers::{As, Session, connect_redis, rabbit};
@@ -137,7 +137,12 @@ impl Injected {
                 self.journal.note(Undo::Continue(processes.to_vec()))?;
                 signal_all(processes, Signal::SIGSTOP)?;
                 let stop = CancellationToken::new();
-                self.at_work.push((tokio::spawn(slow_down(processes.to_vec(), stop.clone())), stop));
+                let how = match instance.component.kind {
+                    Kind::Redis | Kind::MariaDb | Kind::Postgres | Kind::RabbitMq => SLOW_STORE,
+                    _ => SLOW_PAGES,
+                };
+                let task = slow_down(running.pid, how, stop.clone());
+                self.at_work.push((tokio::spawn(task), stop));
                 Ok(())
             }
             Breakage::Fill(_) => self.fill(deployment, instance).await,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::servers;
 use crate::clock;
 use crate::deploy;
-use crate::process::Process;
+use crate::process::{Life, Process, family};
 
 /// For another command at work in the same directory.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,6 +56,11 @@ impl Undo {
             Self::Continue(processes) => {
                 for process in processes {
                     process.try_signal(Signal::SIGCONT)?;
+                }
+                // And whom they have forked since.
+                let alive = processes.iter().filter(|process| process.life() == Life::Alive);
+                for child in alive.flat_map(|process| family(process.pid)) {
+                    child.signal(Signal::SIGCONT);
                 }
                 Ok(())
             }

@@ -40,7 +40,7 @@ endif
 test-web: web/e2e/node_modules lint-web
 	@scripts/need build servers browser
 	$(CARGO) build --workspace --bins
-	$(CARGO) build -p web --example wall
+	$(CARGO) build --workspace --example wall
 	cd web/e2e && node --test --test-concurrency=1 *.test.mjs
 
 MUTATIONS ?= 1000000
@@ -106,7 +106,7 @@ bench: build ## what the monitor and the platform cost, in ratios; then parse, r
 
 bench-web: web/e2e/node_modules ## what the wall costs the network and the browser, against its budgets
 	@scripts/need build browser
-	$(CARGO) build --release -p web --example wall
+	$(CARGO) build --release --workspace --example wall
 	cd web/e2e && TOPOWATCH_PROFILE=release node bench.mjs
 	cd web/e2e && TOPOWATCH_PROFILE=release SOAK=20000 node --test --test-name-pattern='boards later' live.test.mjs
 
@@ -117,7 +117,7 @@ api-check: ## schemathesis against a running server (URL=...), where it is insta
 
 screenshots: web/e2e/node_modules ## docs/images/: every state of the wall
 	@scripts/need build browser
-	$(CARGO) build -p web --example wall
+	$(CARGO) build --workspace --example wall
 	cd web/e2e && node screenshots.mjs
 
 docs: ## the documentation as a book: target/book/index.html

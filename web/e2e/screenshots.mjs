@@ -63,10 +63,15 @@ try {
     ['table', 'member-db', '/table?'],
   ].filter(([name]) => wanted(name))) {
     const stage = await startStage(state, { flags: ['--frozen'] });
-    const { page, close } = await openPage(browser, `${stage.url}${path}theme=dark&lang=en`);
-    await page.waitForTimeout(1000);
-    await take(page, `page-${name}-dark-en.png`);
-    await close();
+    // The other walls are looked at large and dark only.
+    const isWall = path === '/?';
+    for (const { shape, viewport, theme, lang } of VIEWS) {
+      if (lang !== 'en' || (isWall && (shape !== 'wall' || theme !== 'dark'))) continue;
+      const { page, close } = await openPage(browser, `${stage.url}${path}theme=${theme}&lang=${lang}`, { viewport });
+      await page.waitForTimeout(1000);
+      await take(page, nameOf({ shape, state: name, theme, lang }));
+      await close();
+    }
     await stage.stop();
   }
   console.log(`${(total / 1e6).toFixed(1)} MB`);

@@ -400,8 +400,18 @@ fn lasted(duration: Duration, format: &Format) -> String {
     }
 }
 
+/// With all its digits, for they stand under one another.
 fn share(value: Option<f64>) -> String {
-    value.map_or_else(|| "—".to_owned(), percent)
+    match value {
+        None => "—".to_owned(),
+        Some(share) if (0.99..1.0 - 1e-11).contains(&share) => format!("{:.4}\u{2009}%", cut(share * 100.0)),
+        Some(share) => percent(share),
+    }
+}
+
+/// Cut, not rounded: a promise that was missed by a second must not look kept.
+fn cut(hundred: f64) -> f64 {
+    (hundred * 1e4 + 1e-6).floor() / 1e4
 }
 
 /// How much was seen, to a tenth of a per cent: what is not whole is never shown as 100 %.
@@ -416,9 +426,7 @@ fn percent(share: f64) -> String {
     let text = match hundred {
         value if (value - 100.0).abs() < 1e-9 => "100".to_owned(),
         value if (99.0..100.0).contains(&value) => {
-            // Cut, not rounded: a promise that was missed by a second must not look kept.
-            let cut = (value * 1e4 + 1e-6).floor() / 1e4;
-            format!("{cut:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+            format!("{:.4}", cut(value)).trim_end_matches('0').trim_end_matches('.').to_owned()
         }
         value if value.abs() >= 10.0 => format!("{value:.1}"),
         value => format!("{value:.2}"),

@@ -32,7 +32,7 @@ pub(crate) struct Wanted {
 /// What the rows are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sort {
-    /// The worst first, then by file order.
+    /// The worst first, among them those that are nobody else's doing, then by file order.
     #[default]
     Level,
     Component,
@@ -44,7 +44,7 @@ enum Sort {
 
 impl Sort {
     const ALL: [Self; 6] =
-        [Self::Level, Self::Component, Self::Name, Self::Fault, Self::Latency, Self::Since];
+        [Self::Level, Self::Name, Self::Component, Self::Fault, Self::Latency, Self::Since];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -181,7 +181,9 @@ fn fault(board: &Board, id: InstanceId, format: &Format) -> String {
 fn order(board: &Board, sort: Sort, format: &Format, ids: &mut [InstanceId]) {
     let state = |id: &InstanceId| board.instance(*id);
     match sort {
-        Sort::Level => ids.sort_by_key(|id| Reverse(state(id).health.level().rank())),
+        Sort::Level => {
+            ids.sort_by_key(|id| (Reverse(state(id).health.level().rank()), state(id).explained_by.is_some()))
+        }
         Sort::Component => ids.sort_by_key(|id| board.model.instance(*id).component),
         Sort::Name => ids.sort_by(|a, b| board.model.instance(*a).name.cmp(&board.model.instance(*b).name)),
         // Those without a fault last.

@@ -104,6 +104,21 @@ fn lesson_03_recovery_of_a_cause_blames_nobody_else() {
 }
 
 #[test]
+fn a_cause_that_is_only_at_risk_any_more_has_recovered() {
+    let mut play = Play::new(&PLATFORM.replace("member-db tcp", "member-db mysql"));
+    play.kill_member_db();
+    play.rounds(4);
+    // It is back and a little hurried; those farther up still say what they said, and blame who is well.
+    play.break_it("member-db-1", testkit::answer(&[("mysql.connections_used_ratio", 0.85)]));
+    play.rounds(2);
+    play.broken.remove("member-1");
+    play.broken.remove("member-2");
+    play.rounds(2);
+    assert_eq!(play.level("member-db"), Level::Yellow);
+    assert_eq!(play.roots(), ["member-db-1"]);
+}
+
+#[test]
 fn a_consumer_that_was_blamed_and_never_bad_does_not_recover() {
     let model = testkit::read(
         "name: test\ndefaults: { interval: 3s }\ncomponents:\n\

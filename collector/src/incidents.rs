@@ -389,13 +389,16 @@ impl Incidents {
             });
             if between(since, present.now) > present.grace {
                 tracked.recovering = None;
+                tracked.was_bad = root_is_bad;
                 continue;
             }
             let roots: Vec<Culprit> = roots_of(incident).iter().map(|root| root.culprit).collect();
-            groups.retain(|group| {
-                group.roots.iter().any(|root| roots.contains(&root.culprit))
-                    || !group.roots.iter().all(|root| in_components(present.model, root, &members))
-            });
+            let is_own = |root: &Suspect| roots.contains(&root.culprit);
+            let is_held = |root: &Suspect| !is_own(root) && in_components(present.model, root, &members);
+            groups.retain(|group| !group.roots.iter().all(is_held));
+            for group in groups.iter_mut().filter(|group| group.roots.iter().any(is_own)) {
+                drop_roots(group, &is_held);
+            }
             if !root_is_bad {
                 incident.title = sentence::recovering(present.model, roots_of(incident), left.len());
             }
@@ -502,10 +505,10 @@ fn members(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
 }
 
 fn is_bad(present: &Present<'_>, culprit: Culprit) -> bool {
-    // A pause is no recovery.
+    // What is only at risk is no trouble of others any more. A pause is no recovery.
     let bad = |id: InstanceId| match present.instances[id.index()] {
         Health::Paused => present.beneath[id.index()].is_unhealthy(),
-        health => health.is_unhealthy(),
+        health => matches!(health, Health::Red | Health::Impaired),
     };
     match culprit {
         Culprit::Instance(id) => bad(id),
@@ -573,6 +576,21 @@ fn groups(present: &Present<'_>) -> Vec<Verdict> {
         out.push(part);
     }
     out
+}
+
+/// Takes roots out of a group; what they explained follows from the first that stays.
+fn drop_roots(group: &mut Verdict, is_dropped: &dyn Fn(&Suspect) -> bool) {
+    let mut kept = 0..;
+    let places: Vec<usize> = group
+        .roots
+        .iter()
+        .map(|root| if is_dropped(root) { 0 } else { kept.next().unwrap_or_default() })
+        .collect();
+    let place = |root: usize| places.get(root).copied().unwrap_or_default();
+    group.affected.iter_mut().for_each(|affected| affected.root = place(affected.root));
+    group.explained.iter_mut().for_each(|(_, root)| *root = place(*root));
+    group.roots.retain(|root| !is_dropped(root));
+    group.suspects.retain(|suspect| !is_dropped(suspect));
 }
 
 /// The same outage: a root in common, or one's root among the other's affected.

@@ -182,7 +182,9 @@ fn order(board: &Board, sort: Sort, format: &Format, ids: &mut [InstanceId]) {
     let state = |id: &InstanceId| board.instance(*id);
     match sort {
         Sort::Level => {
-            ids.sort_by_key(|id| (Reverse(state(id).health.level().rank()), state(id).explained_by.is_some()))
+            ids.sort_by_key(|id| {
+                (Reverse(state(id).health.level().rank()), state(id).explained_by.is_some())
+            });
         }
         Sort::Component => ids.sort_by_key(|id| board.model.instance(*id).component),
         Sort::Name => ids.sort_by(|a, b| board.model.instance(*a).name.cmp(&board.model.instance(*b).name)),

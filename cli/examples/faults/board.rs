@@ -28,6 +28,7 @@ pub(crate) struct Instance {
     pub(crate) component: String,
     pub(crate) level: String,
     pub(crate) suspected: bool,
+    pub(crate) explained_by: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -45,7 +46,8 @@ pub(crate) struct Verdict {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Suspect {
     pub(crate) node: String,
-    pub(crate) confidence: f64,
+    /// None of who stands on the page as unhealthy by its own doing, and pages nobody.
+    pub(crate) confidence: Option<f64>,
 }
 
 impl Board {
@@ -62,14 +64,27 @@ impl Board {
         self.components.iter().any(|one| bad(&one.level)) || self.instances.iter().any(|one| bad(&one.level))
     }
 
-    /// The roots of all that is open, the surest of the worst incident first.
+    /// The roots of all that is open, the surest of the worst incident first; where nothing is open, for the trouble is
+    /// not worth a message (a replica that lags), who is unhealthy and nobody else's victim.
     pub(crate) fn roots(&self) -> Vec<Suspect> {
+        if self.incidents.is_empty() {
+            return self.shown();
+        }
         self.incidents.iter().flat_map(|incident| incident.verdict.roots.clone()).collect()
     }
 
+    fn shown(&self) -> Vec<Suspect> {
+        let of_level = |level: &'static str| self.instances.iter().filter(move |one| one.level == level);
+        of_level("red")
+            .chain(of_level("yellow"))
+            .filter(|one| one.explained_by.is_none())
+            .map(|one| Suspect { node: one.name.clone(), confidence: None })
+            .collect()
+    }
+
     /// The one named first.
-    pub(crate) fn first_suspect(&self) -> Option<&Suspect> {
-        let first = self.incidents.first()?;
-        first.verdict.roots.first().or_else(|| first.verdict.suspects.first())
+    pub(crate) fn first_suspect(&self) -> Option<Suspect> {
+        let Some(first) = self.incidents.first() else { return self.shown().into_iter().next() };
+        first.verdict.roots.first().or_else(|| first.verdict.suspects.first()).cloned()
     }
 }

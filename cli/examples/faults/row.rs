@@ -62,7 +62,10 @@ impl Row {
             .seen
             .roots
             .iter()
-            .map(|root| format!("{} {:.0} %", root.node, root.confidence * 100.0))
+            .map(|root| match root.confidence {
+                Some(confidence) => format!("{} {:.0} %", root.node, confidence * 100.0),
+                None => format!("{} (shown)", root.node),
+            })
             .collect();
         if roots.is_empty() { "nobody".to_owned() } else { roots.join(", ") }
     }

@@ -75,7 +75,7 @@ pub(crate) async fn watch(
             return Ok(Seen {
                 trouble,
                 right,
-                first: board.first_suspect().map(|suspect| suspect.node.clone()),
+                first: board.first_suspect().map(|suspect| suspect.node),
                 incident: board.incidents.first().map(|incident| incident.id.clone()),
                 baselines: baseline::all(&board, first_bad.as_deref()),
                 roots,

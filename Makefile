@@ -15,7 +15,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 # refused: nodes must exist, times must be near; and the guard looks at the method before it looks at the route.
 URL ?= http://127.0.0.1:$(DEMO_PORT)
 
-.PHONY: api-check help cases demo test test-rust test-web test-long lint lint-web build bench bench-web faults screenshots notices docs deb clean
+.PHONY: api-check help cases demo test test-rust test-web test-long lint lint-web build install bench bench-web faults screenshots notices docs deb clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ lint-web: web/e2e/node_modules ## the page's scripts: types and style
 build: ## target/release/topowatch and target/release/ordering-platform
 	@scripts/need build
 	$(CARGO) build --release --workspace --bins
+
+install: ## topowatch into ~/.cargo/bin
+	@scripts/need build
+	$(CARGO) install --locked --path cli
 
 FAULTS_SCALE ?= small
 export FAULTS_SCALE

@@ -56,10 +56,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
                 n => format!(", {n} warnings"),
             };
             output::line(&format!(
-                "{name}{files} is good: {} components, {} instances, {} dependencies{also}",
-                model.components.len(),
-                model.instances.len(),
-                model.dependencies.len()
+                "{name}{files} is good: {}, {}, {}{also}",
+                output::count(model.components.len(), "component", "components"),
+                output::count(model.instances.len(), "instance", "instances"),
+                output::count(model.dependencies.len(), "dependency", "dependencies"),
             ));
             tell_windows(model);
         }

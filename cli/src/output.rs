@@ -55,6 +55,11 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// `1 instance`, `2 instances`.
+pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// How long ago, in the two largest units: `3 min 22 s`.
 pub(crate) fn duration(seconds: f64) -> String {
     let total = seconds.max(0.0) as u64;

@@ -77,12 +77,11 @@ fn tell(finished: &Finished, target: Option<&Path>) {
     let draft = &finished.draft;
     let instances: usize = draft.components.iter().map(|c| c.instances.len()).sum();
     let edges: usize = draft.components.iter().map(|c| c.depends_on.len()).sum();
-    let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     output::note(&output::bold(&format!(
         "{}, {}, {}",
-        count(draft.components.len(), "component", "components"),
-        count(instances, "instance", "instances"),
-        count(edges, "dependency", "dependencies"),
+        output::count(draft.components.len(), "component", "components"),
+        output::count(instances, "instance", "instances"),
+        output::count(edges, "dependency", "dependencies"),
     )));
     if !draft.notes.is_empty() {
         output::note("");

@@ -17,7 +17,7 @@ fn check_says_what_a_good_file_has() {
     let (_dir, file) = write(GOOD);
     let output = run(&["check", &file]);
     assert_eq!(code(&output), 0);
-    assert!(stdout(&output).ends_with("is good: 1 components, 1 instances, 0 dependencies\n"));
+    assert!(stdout(&output).ends_with("is good: 1 component, 1 instance, 0 dependencies\n"));
 }
 
 #[test]
@@ -249,13 +249,13 @@ fn check_and_probe_take_overlays_and_includes() {
     .unwrap();
     let output = run(&["check", "-c", &main]);
     assert!(
-        stdout(&output).contains("(of 2 files) is good: 2 components, 2 instances, 1 dependencies"),
+        stdout(&output).contains("(of 2 files) is good: 2 components, 2 instances, 1 dependency"),
         "{}",
         stderr(&output)
     );
     let output = run(&["check", &main, "--overlay", &path("prod.yaml")]);
     assert!(
-        stdout(&output).contains("(of 3 files) is good: 1 components, 3 instances, 0 dependencies"),
+        stdout(&output).contains("(of 3 files) is good: 1 component, 3 instances, 0 dependencies"),
         "{}",
         stderr(&output)
     );

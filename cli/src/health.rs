@@ -109,7 +109,8 @@ fn show_platform(answer: &Value, word: &str) {
             answer["counts"][level].as_u64().filter(|n| *n > 0).map(|n| format!("{n} {level}"))
         })
         .collect();
-    output::line(&format!("{} components: {}", components.len(), counts.join(", ")));
+    let told = output::count(components.len(), "component", "components");
+    output::line(&format!("{told}: {}", counts.join(", ")));
     for level in ["red", "yellow", "unknown", "paused"] {
         for component in components.iter().filter(|component| component["level"] == level) {
             let name = output::plain(component["name"].as_str().unwrap_or_default());

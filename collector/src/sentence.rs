@@ -409,9 +409,20 @@ pub fn of_board(board: &Board) -> (Text, Text) {
         let n = components;
         let edges = board.edges.len();
         return (
-            Text::new(format!("All {n} components are healthy"), format!("{n} 个组件全部正常")),
             Text::new(
-                format!("{instances} instances, {edges} dependencies. Nothing needs you."),
+                if n == 1 {
+                    "1 component is healthy".to_owned()
+                } else {
+                    format!("All {n} components are healthy")
+                },
+                format!("{n} 个组件全部正常"),
+            ),
+            Text::new(
+                format!(
+                    "{instances} instance{}, {edges} dependenc{}. Nothing needs you.",
+                    if instances == 1 { "" } else { "s" },
+                    if edges == 1 { "y" } else { "ies" }
+                ),
                 format!("{instances} 个实例，{edges} 条依赖，无需处理。"),
             ),
         );

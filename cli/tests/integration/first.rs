@@ -102,7 +102,7 @@ fn init_writes_a_good_file_and_keeps_an_old_one() {
     let text = std::fs::read_to_string(file).unwrap();
     assert!(!text.contains("hunter2") && text.contains("strength: optional"), "{text}");
     let checked = run(&["check", file]);
-    assert!(stdout(&checked).contains("2 components, 2 instances, 1 dependencies"), "{}", stderr(&checked));
+    assert!(stdout(&checked).contains("2 components, 2 instances, 1 dependency"), "{}", stderr(&checked));
     assert_eq!(code(&init(&["--force", "--node", "x=gopher://y"])), 64);
     assert_eq!(code(&init(&["--force", "--node", "x=http://y", "--edge", "x:z"])), 64);
 }

@@ -360,6 +360,12 @@ fn instance_fault(situation: &Situation<'_>, id: InstanceId) -> Option<Evidence>
             format!("{name}{at} says of itself that it is not well"),
             format!("{name}{at_zh}自报状态不佳"),
         ),
+        // A record does not always say which.
+        ("latency_seconds" | "level", by) if by.is_none_or(|by| by < 0.005) => sentence(
+            "signal",
+            format!("{name}{at} is past a threshold"),
+            format!("{name}{at_zh}有指标超过阈值"),
+        ),
         ("latency_seconds", Some(by)) => sentence(
             "signal",
             format!("{name}{at} takes {by:.2} s longer to answer than normal"),

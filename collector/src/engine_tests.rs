@@ -119,6 +119,21 @@ fn a_cause_that_is_only_at_risk_any_more_has_recovered() {
 }
 
 #[test]
+fn a_way_that_is_not_blamed_any_more_has_not_recovered_while_who_used_it_is_bad() {
+    let mut play = Play::new(PLATFORM);
+    for member in ["member-1", "member-2"] {
+        play.break_it(member, testkit::blames("member-db"));
+    }
+    play.rounds(3);
+    assert_eq!(play.roots(), ["member -> member-db"]);
+    for member in ["member-1", "member-2"] {
+        play.break_it(member, testkit::fault(FaultKind::Refused, "connection refused"));
+    }
+    play.rounds(2);
+    assert_eq!(play.roots(), ["member"]);
+}
+
+#[test]
 fn a_consumer_that_was_blamed_and_never_bad_does_not_recover() {
     let model = testkit::read(
         "name: test\ndefaults: { interval: 3s }\ncomponents:\n\

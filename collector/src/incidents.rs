@@ -257,7 +257,12 @@ impl Incidents {
                         continue;
                     }
                     let mut changed = asked.contains(&tracked.incident.id);
+                    let causes = culprits(&tracked.incident.verdict);
                     changed |= update(&mut tracked.incident, present, group);
+                    if culprits(&tracked.incident.verdict) != causes {
+                        // What was getting well is not what it is now.
+                        (tracked.recovering, tracked.was_bad) = (None, false);
+                    }
                     tracked.flapped = flaps(present, &tracked.incident);
                     let messages = announce(tracked, present);
                     if changed || !messages.is_empty() {
@@ -504,6 +509,10 @@ fn members(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
     roots.chain(verdict.affected.iter().map(|affected| affected.component)).collect()
 }
 
+fn is_named(present: &Present<'_>, culprit: Culprit) -> bool {
+    present.verdict.roots.iter().any(|root| root.culprit == culprit)
+}
+
 fn is_bad(present: &Present<'_>, culprit: Culprit) -> bool {
     // What is only at risk is no trouble of others any more. A pause is no recovery.
     let bad = |id: InstanceId| match present.instances[id.index()] {
@@ -514,10 +523,13 @@ fn is_bad(present: &Present<'_>, culprit: Culprit) -> bool {
         Culprit::Instance(id) => bad(id),
         Culprit::Component(id) => present.model.component(id).instance_ids().any(bad),
         Culprit::Label(label) => label.instances(present.model).any(bad),
-        // A way is bad as long as the verdict says so.
-        Culprit::Edge(_) | Culprit::Way { .. } | Culprit::Monitor | Culprit::MonitorSight(_) => {
-            present.verdict.roots.iter().any(|root| root.culprit == culprit)
+        // A way is bad as long as the verdict says so, or who could not use it is bad, whoever is blamed for that now.
+        Culprit::Edge(_) | Culprit::Way { .. } => {
+            let from = culprit.component(present.model);
+            is_named(present, culprit)
+                || from.is_some_and(|id| present.model.component(id).instance_ids().any(bad))
         }
+        Culprit::Monitor | Culprit::MonitorSight(_) => is_named(present, culprit),
     }
 }
 
@@ -691,10 +703,12 @@ fn first_lines(present: &Present<'_>, incident: &Incident) -> Vec<(Timestamp, Te
     lines
 }
 
+fn culprits(verdict: &Verdict) -> BTreeSet<Culprit> {
+    verdict.roots.iter().map(|root| root.culprit).collect()
+}
+
 /// Takes the new verdict over; true when it says something new.
 fn update(incident: &mut Incident, present: &Present<'_>, group: Verdict) -> bool {
-    let culprits =
-        |verdict: &Verdict| -> BTreeSet<Culprit> { verdict.roots.iter().map(|r| r.culprit).collect() };
     let (before, after) = (culprits(&incident.verdict), culprits(&group));
     let level = shown_level(present, &group);
     let (title, advice) = sentence::of_verdict(present.model, &group, present.instances);

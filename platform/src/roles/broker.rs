@@ -22,6 +22,7 @@ use crate::secrets::APP_USER;
 use crate::servers::ORDERS;
 
 const MQ: &str = "order-mq";
+const BLOCKED: &str = "lets nobody publish: its memory or its disk is over the limit";
 const CONNECT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -32,6 +33,14 @@ const PERSISTENT: u8 = 2;
 struct Link {
     connection: Connection,
     channel: Channel,
+}
+
+impl Link {
+    /// The broker takes nothing from us, and has said so.
+    fn is_blocked(&self) -> bool {
+        let status = self.connection.status();
+        status.connected() && status.blocked()
+    }
 }
 
 struct Slot {
@@ -103,14 +112,19 @@ impl Broker {
         Ok(Link { connection, channel })
     }
 
-    /// The next use makes a new connection.
+    /// The next use makes a new connection; but not where the broker blocks this one: the next would be blocked as well,
+    /// and until then nobody would know.
     pub(crate) async fn drop_link(&self) {
-        self.slot.lock().await.link = None;
+        let mut slot = self.slot.lock().await;
+        slot.link = slot.link.take().filter(|link| link.is_blocked());
     }
 
     /// Returns when the broker has taken the message for good.
     pub(crate) async fn publish(&self, message: &[u8]) -> Result<(), Failure> {
         let link = self.link().await?;
+        if link.is_blocked() {
+            return Err(Failure::unavailable(MQ, BLOCKED));
+        }
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type("application/json".into());
@@ -142,6 +156,9 @@ impl Ping for Broker {
     /// Asks for the queue of orders: the broker answers, the queue is there, and who is to read it can.
     async fn ping(&self) -> Result<(), Failure> {
         let link = self.link().await?;
+        if link.is_blocked() {
+            return Err(Failure::unavailable(MQ, BLOCKED));
+        }
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         match timeout(ANSWER, link.channel.queue_declare(ORDERS.into(), passive, FieldTable::default())).await
         {

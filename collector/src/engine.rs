@@ -12,7 +12,7 @@ use topology::graph::Graph;
 use topology::level::Health;
 use topology::model::{Confirm, InstanceId, Model, Probe, Threshold};
 use topology::rollup::{self, RolledUp};
-use topology::verdict::{InstanceFacts, Looks, Onset, Situation, Verdict, WitnessFact, solve};
+use topology::verdict::{InstanceFacts, Onset, Situation, Verdict, solve};
 
 use crate::beside::Beside;
 use crate::board::{Board, MonitorState};
@@ -26,7 +26,7 @@ use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
 use crate::names::Names;
 use crate::outlook::{Past, over_time};
-use crate::recent::{Interned, Now, Recent, said_well};
+use crate::recent::{Interned, Now, Recent};
 use crate::sentence;
 use crate::sight::{Sight, is_of_sight};
 use crate::signs;
@@ -630,44 +630,6 @@ impl Engine {
             looks: self.looks(id),
             slower_by: self.slower_by(id, now),
         }
-    }
-
-    /// What the last bad answer of an instance told of what it needs. The words of its other probes are not those
-    /// of the answer that was bad: a gateway's log may praise all servers while a page of it fails.
-    fn looks(&self, id: InstanceId) -> Looks {
-        let words = self.own(id).1.map_or(&[][..], |job| self.states[job].witnesses());
-        let any_bad = words.iter().any(|word| word.health == Health::Red);
-        let all_fine = !words.is_empty() && words.iter().all(|word| word.health == Health::Green);
-        Looks::last((any_bad || all_fine).then_some(any_bad))
-    }
-
-    /// The fresh words of dependants, by the names the file has.
-    fn witnesses(&self, now: Timestamp) -> Vec<WitnessFact> {
-        let mut facts = Vec::new();
-        for (job, state) in self.jobs.iter().zip(&self.states) {
-            let Some(latest) = &state.latest else { continue };
-            if between(latest.at, now) > state.tracker.interval(job.probe.interval) * STALE_AFTER {
-                continue;
-            }
-            for (witness, ok) in state.witnesses().iter().filter_map(|w| Some((w, said_well(w)?))) {
-                let on_instance = self.names.instance(&witness.on);
-                let on = self
-                    .names
-                    .component(&witness.on)
-                    .or_else(|| on_instance.map(|id| self.model.instance(id).component));
-                if let Some(on) = on {
-                    facts.push(WitnessFact {
-                        by: job.instance,
-                        on,
-                        on_instance,
-                        ok,
-                        words: witness.words.clone(),
-                        count: 1,
-                    });
-                }
-            }
-        }
-        facts
     }
 
     fn step_incidents(

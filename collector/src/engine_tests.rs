@@ -134,6 +134,31 @@ fn a_way_that_is_not_blamed_any_more_has_not_recovered_while_who_used_it_is_bad(
 }
 
 #[test]
+fn a_starved_server_is_not_believed_in_what_it_says_of_others() {
+    let mut play = Play::new(PLATFORM);
+    for _ in 0..4 {
+        play.break_it("miniapp-1", testkit::fault(FaultKind::Hung, "connected, no answer in 1.5 s"));
+        play.rounds(1);
+        play.break_it("miniapp-1", testkit::blames("member"));
+        play.rounds(1);
+    }
+    assert_eq!(play.roots(), ["miniapp-1"]);
+    // Where all of them hang now and then it is what they need that makes them.
+    let mut play = Play::new(PLATFORM);
+    for _ in 0..4 {
+        for member in ["member-1", "member-2"] {
+            play.break_it(member, testkit::fault(FaultKind::Hung, "connected, no answer in 1.5 s"));
+        }
+        play.rounds(1);
+        for member in ["member-1", "member-2"] {
+            play.break_it(member, testkit::blames("member-db"));
+        }
+        play.rounds(1);
+    }
+    assert_eq!(play.roots(), ["member -> member-db"]);
+}
+
+#[test]
 fn a_consumer_that_was_blamed_and_never_bad_does_not_recover() {
     let model = testkit::read(
         "name: test\ndefaults: { interval: 3s }\ncomponents:\n\

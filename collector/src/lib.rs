@@ -47,6 +47,7 @@ pub mod silence;
 pub mod store;
 #[cfg(test)]
 mod telling_tests;
+mod testimony;
 #[cfg(test)]
 mod testkit;
 pub mod turns;

@@ -17,6 +17,7 @@ mod stage;
 mod table;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -87,9 +88,12 @@ async fn main() -> Result<()> {
     let stage = Stage::start(&args.dir, &args.scale, messages.url(), args.rate).await?;
     let asked = tokio::signal::ctrl_c();
     tokio::pin!(asked);
-    let mut rows: Vec<Row> = Vec::new();
+    let order =
+        if args.only.is_empty() { matrix::order(&entries, args.seed) } else { (0..entries.len()).collect() };
+    let mut done: BTreeMap<usize, Row> = BTreeMap::new();
     let mut outcome = Ok(());
-    for (number, entry) in entries.iter().enumerate() {
+    for (number, place) in order.into_iter().enumerate() {
+        let entry = &entries[place];
         let row = tokio::select! {
             row = one(&stage, &messages, entry, &args) => row,
             _ = &mut asked => { outcome = Err(anyhow::anyhow!("interrupted")); break; }
@@ -102,11 +106,12 @@ async fn main() -> Result<()> {
             }
         };
         println!("{:>3}/{} {}", number + 1, entries.len(), row.line());
-        rows.push(row);
-        table::write(&args.out, &args.scale, args.rate, &rows)?;
+        done.insert(place, row);
+        table::write(&args.out, &args.scale, args.rate, &done.values().collect::<Vec<_>>())?;
     }
     stage.end().await?;
     outcome?;
+    let rows: Vec<&Row> = done.values().collect();
     println!("\n{}", table::summary(&rows));
     let broken = table::broken_promises(&rows);
     if args.check && !broken.is_empty() {

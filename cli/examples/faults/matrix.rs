@@ -66,6 +66,14 @@ fn fnv(seed: u64, text: &str) -> u64 {
     text.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// The places of `entries` in an order drawn by a seed: faults of one component are then not one after another, and none
+/// is taken for the return of the one before.
+pub(crate) fn order(entries: &[Entry], seed: u64) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..entries.len()).collect();
+    places.sort_by_key(|place| fnv(seed, &entries[*place].name()));
+    places
+}
+
 /// All, or those asked for.
 pub(crate) fn select(known: &[Known], only: &[String], singles: bool) -> Result<Vec<Entry>> {
     let find = |name: &str| match known.iter().find(|fault| fault.fault == name) {

@@ -33,8 +33,8 @@ fn median(mut times: Vec<Duration>) -> Option<Duration> {
 }
 
 /// Kills and hangs that ended in the right verdict: how soon. A wrong one counts as never.
-fn soon(rows: &[Row]) -> Option<Duration> {
-    let sudden = |row: &&Row| {
+fn soon(rows: &[&Row]) -> Option<Duration> {
+    let sudden = |row: &&&Row| {
         let name = row.entry.name();
         row.entry.faults.len() == 1 && (name.starts_with("kill-") || name.starts_with("stop-"))
     };
@@ -42,10 +42,10 @@ fn soon(rows: &[Row]) -> Option<Duration> {
 }
 
 /// All sums, as words.
-pub(crate) fn summary(rows: &[Row]) -> String {
-    let all: Vec<&Row> = rows.iter().collect();
-    let pairs: Vec<&Row> = rows.iter().filter(|row| row.entry.faults.len() > 1).collect();
-    let edges: Vec<&Row> = rows.iter().filter(|row| row.entry.is_edge()).collect();
+pub(crate) fn summary(rows: &[&Row]) -> String {
+    let all: Vec<&Row> = rows.to_vec();
+    let pairs: Vec<&Row> = rows.iter().copied().filter(|row| row.entry.faults.len() > 1).collect();
+    let edges: Vec<&Row> = rows.iter().copied().filter(|row| row.entry.is_edge()).collect();
     let mut text = String::new();
     let mut line = |name: &str, (part, of): (f64, usize)| {
         // Writing to a string does not fail, here and below.
@@ -69,9 +69,9 @@ pub(crate) fn summary(rows: &[Row]) -> String {
 }
 
 /// What is promised and was not kept.
-pub(crate) fn broken_promises(rows: &[Row]) -> Vec<String> {
-    let all: Vec<&Row> = rows.iter().collect();
-    let pairs: Vec<&Row> = rows.iter().filter(|row| row.entry.faults.len() > 1).collect();
+pub(crate) fn broken_promises(rows: &[&Row]) -> Vec<String> {
+    let all: Vec<&Row> = rows.to_vec();
+    let pairs: Vec<&Row> = rows.iter().copied().filter(|row| row.entry.faults.len() > 1).collect();
     let exact = share(&all, |row| row.exact).0;
     let best = (0..NAMES.len()).map(|place| share(&all, |row| row.baselines[place].1).0).fold(0.0, f64::max);
     let mut broken = Vec::new();
@@ -104,7 +104,7 @@ pub(crate) fn broken_promises(rows: &[Row]) -> Vec<String> {
 }
 
 /// `matrix.md` and `matrix.json`.
-pub(crate) fn write(out: &Path, scale: &str, rate: u32, rows: &[Row]) -> Result<()> {
+pub(crate) fn write(out: &Path, scale: &str, rate: u32, rows: &[&Row]) -> Result<()> {
     let mut text = format!("{}\n\n{}\n", heading(scale, rate), summary(rows));
     text.push_str("| fault | expected | verdict | first | all | trouble | right | green | messages |");
     for name in NAMES {
@@ -133,7 +133,7 @@ pub(crate) fn write(out: &Path, scale: &str, rate: u32, rows: &[Row]) -> Result<
         text.push('\n');
     }
     std::fs::write(out.join("matrix.md"), text)?;
-    let all: Vec<Value> = rows.iter().map(Row::to_json).collect();
+    let all: Vec<Value> = rows.iter().map(|row| row.to_json()).collect();
     let json = json!({ "scale": scale, "rate": rate, "machine": machine(), "rows": all });
     std::fs::write(out.join("matrix.json"), serde_json::to_string_pretty(&json)?)?;
     Ok(())

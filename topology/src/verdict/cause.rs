@@ -8,7 +8,7 @@ use crate::model::{ComponentId, InstanceId};
 
 use super::Culprit;
 use super::explain;
-use super::scene::{Nature, Scene};
+use super::scene::{Nature, Scene, Symptom};
 use super::situation::Meaning;
 
 /// Why a hypothesis is one.
@@ -177,6 +177,13 @@ fn sick(scene: &Scene<'_>, component: ComponentId, list: &mut Vec<Cause>) {
         if drain && queue_sides {
             cost += ONE;
         }
+        // Who only turns callers away may have callers who cannot log in.
+        let turns_away = |id: &InstanceId| {
+            scene.symptom_of.get(id).is_some_and(|i| explain::turns_callers_away(scene, &scene.symptoms[*i]))
+        };
+        if ids.iter().all(turns_away) {
+            cost += ACCUSES;
+        }
         // Whoever names another is not the first to be believed to be it.
         let accusing = ids.iter().filter(|id| accuses(scene, **id)).count();
         cost += ACCUSES * accusing as f64 / ids.len() as f64;
@@ -285,10 +292,12 @@ fn ways(scene: &Scene<'_>, from: ComponentId, list: &mut Vec<Cause>) {
     targets.dedup();
     for to in targets {
         let view = scene.view(to);
-        // A queue that backs up because it cannot be read is well by itself.
-        let backed_up = view.drained_by.contains(&from)
-            && scene.symptoms_of(to).all(|symptom| symptom.nature == Nature::Drain);
-        if !view.symptoms.is_empty() && !backed_up || view.unseen || view.chronic || to == from {
+        // A queue that backs up because it cannot be read is well by itself, and so is a server that turns callers away.
+        let is_drained = view.drained_by.contains(&from);
+        let is_theirs = |symptom: &Symptom| {
+            is_drained && symptom.nature == Nature::Drain || explain::turns_callers_away(scene, symptom)
+        };
+        if !scene.symptoms_of(to).all(is_theirs) || view.unseen || view.chronic || to == from {
             continue;
         }
         let Some(words) = scene.words(from, to) else { continue };

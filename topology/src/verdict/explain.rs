@@ -128,6 +128,9 @@ pub(super) fn explains(scene: &Scene<'_>, cause: &Cause, reach: &Reach, symptom:
     {
         return true;
     }
+    if cause.way.is_some_and(|way| way.to == symptom.component) && turns_callers_away(scene, symptom) {
+        return true;
+    }
     if burdens(scene, cause, symptom) || diverts(scene, cause, symptom) {
         return true;
     }
@@ -156,6 +159,12 @@ pub(super) fn explains(scene: &Scene<'_>, cause: &Cause, reach: &Reach, symptom:
             view.needs.iter().any(|l| l.strength != Strength::Async && carries(l.other))
         }
     }
+}
+
+/// True when all that is unusual here is that logins fail: whose they are is the question, not where.
+pub(super) fn turns_callers_away(scene: &Scene<'_>, symptom: &Symptom) -> bool {
+    let facts = scene.situation.facts(symptom.id);
+    facts.fault.is_none() && facts.signal.is_some_and(|signal| signal.contains("aborted_connects"))
 }
 
 /// True when a change to the cause made it a burden for what it needs: a dependency that became a little

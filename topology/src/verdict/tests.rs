@@ -366,6 +366,14 @@ fn a_queue_that_its_consumers_may_not_read_is_a_broken_way() {
 }
 
 #[test]
+fn logins_that_fail_are_those_of_the_caller_who_cannot_log_in() {
+    let counted = "mysql.aborted_connects_per_second";
+    let busy = || Scene::of("app x2 -> db\ndb tcp").unwell("db-1", counted, Health::AtRisk);
+    assert_eq!(busy().blames("app-1", "db").blames("app-2", "db").roots(), ["app -> db"]);
+    assert_eq!(busy().roots(), ["db-1"]);
+}
+
+#[test]
 fn a_dead_letter_is_nobodys_backlog() {
     let with = |signal| Scene::new().unwell("mq-1", signal, Health::Impaired);
     assert_eq!(with("amqp.queue_messages[orders]").roots(), ["oms"]);

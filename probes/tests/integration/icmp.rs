@@ -1,18 +1,7 @@
 //! Pings, in a network namespace of the test's own: the range of groups that may ping is set there.
 
-use std::process::Command;
-
-use crate::support::{answer, look_at, read, summary};
+use crate::support::{answer, in_namespace, look_at, read, summary};
 use crate::table::Table;
-
-/// Runs `test` again, alone, in a namespace of its own.
-fn in_namespace(test: &str, setup: &str) {
-    let me = std::env::current_exe().unwrap();
-    let script = format!("{setup}\nip link set lo up\nexec \"$0\" --exact --ignored --nocapture {test}");
-    let run = Command::new("unshare").args(["--net", "sh", "-ec", &script]).arg(me).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success() && said.contains("1 passed"), "{said}");
-}
 
 #[test]
 fn pings_are_seen_as_they_are() {

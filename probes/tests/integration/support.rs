@@ -323,3 +323,17 @@ impl Drop for Server {
 pub(crate) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
+
+/// Runs `test` again, alone, in a network (and with mounts) of its own; what it said.
+pub(crate) fn in_namespace(test: &str, setup: &str) -> String {
+    let me = std::env::current_exe().unwrap();
+    let script = format!("{setup}\nip link set lo up\nexec \"$0\" --exact --ignored --nocapture {test}");
+    let run = std::process::Command::new("unshare")
+        .args(["--net", "--mount", "sh", "-ec", &script])
+        .arg(me)
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
+    said
+}

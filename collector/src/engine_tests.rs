@@ -159,6 +159,16 @@ fn a_starved_server_is_not_believed_in_what_it_says_of_others() {
 }
 
 #[test]
+fn one_of_two_that_cannot_reach_its_database_is_an_incident() {
+    let mut play = Play::new(PLATFORM);
+    play.break_it("member-1", testkit::praises("member-db"));
+    play.break_it("member-2", testkit::blames("member-db"));
+    play.rounds(3);
+    assert_eq!(play.roots(), ["member-2 -> member-db"]);
+    assert_eq!((play.level("member"), play.level("miniapp")), (Level::Yellow, Level::Green));
+}
+
+#[test]
 fn a_consumer_that_was_blamed_and_never_bad_does_not_recover() {
     let model = testkit::read(
         "name: test\ndefaults: { interval: 3s }\ncomponents:\n\

@@ -619,7 +619,8 @@ fn same(present: &Present<'_>, incident: &Incident, group: &Verdict) -> bool {
 /// instance of several, is shown on the page and pages nobody.
 fn worth_opening(present: &Present<'_>, group: &Verdict) -> bool {
     let impaired = |c: ComponentId| present.components[c.index()] == Health::Impaired;
-    let way = |root: &Suspect| matches!(root.culprit, Culprit::Edge(_) | Culprit::Monitor);
+    let way =
+        |root: &Suspect| matches!(root.culprit, Culprit::Edge(_) | Culprit::Way { .. } | Culprit::Monitor);
     level_of(present, group) == Level::Red
         || members(present.model, group).into_iter().any(impaired)
         || group.roots.iter().any(way)

@@ -92,6 +92,18 @@ pub(crate) fn blames(on: &str) -> Observation {
     observation
 }
 
+/// A good answer that names `on` as well.
+pub(crate) fn praises(on: &str) -> Observation {
+    let mut observation = answer(&[]);
+    observation.witnesses.push(Witness {
+        on: on.to_owned(),
+        health: Health::Green,
+        words: String::new(),
+        latency: None,
+    });
+    observation
+}
+
 /// Two components, and one receiver of messages.
 pub(crate) fn model_with_receiver() -> Model {
     with_receiver(model("web x2 -> db\ndb tcp"))

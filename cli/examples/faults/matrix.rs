@@ -21,7 +21,7 @@ const PAIRS: &[(&str, &str)] = &[
     ("full-product-redis", "kill-cdn"),
 ];
 
-/// The monitor itself, not the platform, gets no time: nobody may be blamed.
+/// The monitor itself, not the platform, gets no time: nobody else may be blamed.
 pub(crate) const STARVED: &str = "starve-monitor";
 
 /// A fault as `ordering-platform break --list --json` tells it.
@@ -82,8 +82,9 @@ pub(crate) fn select(known: &[Known], only: &[String], singles: bool) -> Result<
     };
     let entry = |name: &str| -> Result<Entry> {
         if name == STARVED {
-            let what = "the monitor gets hardly any time: it is blind, and nobody is to blame";
-            return Ok(Entry { faults: vec![name.to_owned()], what: what.to_owned(), truth: Vec::new() });
+            let what = "the monitor gets hardly any time: it says so of itself, and nobody else is to blame";
+            let truth = vec![vec!["monitor".to_owned()]];
+            return Ok(Entry { faults: vec![name.to_owned()], what: what.to_owned(), truth });
         }
         let faults: Vec<&Known> = name.split('+').map(find).collect::<Result<_>>()?;
         Ok(Entry {

@@ -236,6 +236,18 @@ fn passes(scene: &Scene<'_>, cause: &Cause, dependency: ComponentId, symptom: &S
     {
         return false;
     }
+    // What is only at risk serves its users well: nobody is worse off than that by it, but who counts failed requests.
+    let at_risk = |symptom: &Symptom| scene.situation.facts(symptom.id).health == Health::AtRisk;
+    let is_of_cause = |symptom: &Symptom| {
+        cause.instances.contains(&symptom.id) || cause.components.contains(&symptom.component)
+    };
+    if !view.symptoms.is_empty()
+        && scene.symptoms_of(dependency).all(|other| at_risk(other) && !is_of_cause(other))
+        && !at_risk(symptom)
+        && !sees_requests(scene, symptom)
+    {
+        return false;
+    }
     let slow_here = scene.situation.facts(symptom.id).slower_by;
     match (slow_here, scene.slower_by(dependency)) {
         (Some(here), Some(there)) if scene.situation.facts(symptom.id).fault.is_none() => {

@@ -374,6 +374,19 @@ fn logins_that_fail_are_those_of_the_caller_who_cannot_log_in() {
 }
 
 #[test]
+fn what_is_only_at_risk_makes_nobody_hang() {
+    let scene = Scene::of("gate x2 -> app\napp x2 -> mail:optional\nmail -> db\ndb tcp")
+        .fault("db-1", FaultKind::Refused)
+        .blames("mail-1", "db")
+        .reports("app-1", "mail")
+        .reports("app-2", "mail")
+        .fault("gate-2", FaultKind::Hung);
+    let mut roots = scene.roots();
+    roots.sort();
+    assert_eq!(roots, ["db-1", "gate-2"]);
+}
+
+#[test]
 fn a_dead_letter_is_nobodys_backlog() {
     let with = |signal| Scene::new().unwell("mq-1", signal, Health::Impaired);
     assert_eq!(with("amqp.queue_messages[orders]").roots(), ["oms"]);

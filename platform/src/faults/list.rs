@@ -209,8 +209,9 @@ pub(super) const FAULTS: &[Fault] = faults! {
         Fill("product-redis-1"), ["product-redis-1", "product-redis"];
     "loading-product-redis", "the products' cache reads in its data set and serves nothing meanwhile",
         Loading("product-redis-1"), ["product-redis-1", "product-redis"];
-    "wrong-password-store-redis", "the password of the stores' cache was changed and the service not told",
-        Password("store-redis-1"), ["store-service -> store-redis", "store-redis-1", "store-redis"];
+    // It has one password for all: the monitor is shut out as well.
+    "wrong-password-store-redis", "the password of the stores' cache was changed and nobody told",
+        Password("store-redis-1"), ["store-redis-1", "store-redis", "store-service -> store-redis"];
     "kill-oms-redis", "the OMS's list of new orders is gone until Redis is back: the stores see none",
         Kill(&["oms-redis-1"]), ["oms-redis-1", "oms-redis"];
     "disk-full-oms-redis", "the disk of the OMS's Redis is full, it takes no writes: orders wait on the queue",

@@ -82,7 +82,7 @@ pub struct Tracker {
     pub flapping: bool,
     /// Looks in a row that disagree with the confirmed level, all in one direction.
     streak: Vec<Look>,
-    /// The last looks at a time when nothing is confirmed to be bad, those that were bad for a moment with what they said.
+    /// The last looks, from one that was bad for a moment on, each such with what it said.
     lately: VecDeque<Option<Look>>,
     last_good_started: Option<Timestamp>,
     changes: VecDeque<Timestamp>,
@@ -187,11 +187,16 @@ impl Tracker {
         Step::Changed
     }
 
-    /// Keeps in mind whether a look was bad for a moment.
+    /// Keeps in mind whether a look was bad for a moment. It begins with a bad one: who is well keeps nothing.
     fn see(&mut self, bad: Option<Look>) {
-        self.lately.push_back(bad);
-        if self.lately.len() > LATELY {
+        if bad.is_some() || !self.lately.is_empty() {
+            self.lately.push_back(bad);
+        }
+        while self.lately.len() > LATELY || self.lately.front().is_some_and(Option::is_none) {
             self.lately.pop_front();
+        }
+        if self.lately.is_empty() {
+            self.lately = VecDeque::new();
         }
     }
 
@@ -211,7 +216,7 @@ impl Tracker {
     fn settle(&mut self, rising: bool, at: Timestamp, interval: Duration) {
         let was = self.confirmed.health;
         let streak = std::mem::take(&mut self.streak);
-        self.lately.clear();
+        self.lately = VecDeque::new();
         let began = streak.first().map_or(at, |look| look.at);
         let by_severity = |look: &Look| look.judged.health.severity();
         // Among equals the latest look: its words are the freshest.

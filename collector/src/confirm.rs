@@ -166,19 +166,19 @@ impl Tracker {
             self.streak.clear();
         }
         let brief = |look: &Look| look.judged.may_be_of_a_moment();
-        let too_soon = |last: &Look| between(last.started, look.started) < patience(interval);
-        if rising && brief(&look) && self.streak.last().is_some_and(|last| brief(last) && too_soon(last)) {
-            // The one that counts is on its way already.
-            return Step::Same;
-        }
         if rising && brief(&look) {
+            let too_soon = |last: &Look| between(last.started, look.started) < patience(interval);
+            if self.streak.last().is_some_and(|last| brief(last) && too_soon(last)) {
+                // The one that counts is on its way already.
+                return Step::Same;
+            }
             self.see(Some(look.clone()));
         }
         self.streak.push(look);
         let needed = if rising { confirm.red_after } else { confirm.green_after } as usize;
-        let often: Vec<&Look> = self.lately.iter().flatten().collect();
-        if rising && self.streak.len() < needed && often.len() >= needed.max(OFTEN) {
-            self.streak = often.into_iter().cloned().collect();
+        let often = || self.lately.iter().flatten();
+        if rising && self.streak.len() < needed && often().count() >= needed.max(OFTEN) {
+            self.streak = often().cloned().collect();
         }
         if self.streak.len() < needed || (!rising && self.lingers(interval)) {
             return Step::Suspected;

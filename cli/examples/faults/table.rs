@@ -43,7 +43,6 @@ fn soon(rows: &[&Row]) -> Option<Duration> {
 
 /// All sums, as words.
 pub(crate) fn summary(rows: &[&Row]) -> String {
-    let all: Vec<&Row> = rows.to_vec();
     let pairs: Vec<&Row> = rows.iter().copied().filter(|row| row.entry.faults.len() > 1).collect();
     let edges: Vec<&Row> = rows.iter().copied().filter(|row| row.entry.is_edge()).collect();
     let mut text = String::new();
@@ -51,16 +50,16 @@ pub(crate) fn summary(rows: &[&Row]) -> String {
         // Writing to a string does not fail, here and below.
         writeln!(text, "| {name} | {:.1} % | {of} |", part * 100.0).ok();
     };
-    line("first named is right", share(&all, |row| row.top1));
-    line("all roots named, and no other", share(&all, |row| row.exact));
+    line("first named is right", share(rows, |row| row.top1));
+    line("all roots named, and no other", share(rows, |row| row.exact));
     line("both roots of a pair", share(&pairs, |row| row.exact));
     line("edge faults named as edges", share(&edges, Row::edge_named));
     for (place, name) in NAMES.iter().enumerate() {
-        line(&format!("{name}: first is right"), share(&all, |row| row.baselines[place].0));
-        line(&format!("{name}: all roots and no other"), share(&all, |row| row.baselines[place].1));
+        line(&format!("{name}: first is right"), share(rows, |row| row.baselines[place].0));
+        line(&format!("{name}: all roots and no other"), share(rows, |row| row.baselines[place].1));
     }
-    line("one open, one end, updates between", share(&all, Row::quiet));
-    line("green again", share(&all, |row| row.recovered.is_some()));
+    line("one open, one end, updates between", share(rows, Row::quiet));
+    line("green again", share(rows, |row| row.recovered.is_some()));
     format!(
         "| of all faults | share | faults |\n| --- | --: | --: |\n{text}\n\
          From a kill or a hang to the right verdict: a median of {}.\n",
@@ -70,17 +69,16 @@ pub(crate) fn summary(rows: &[&Row]) -> String {
 
 /// What is promised and was not kept.
 pub(crate) fn broken_promises(rows: &[&Row]) -> Vec<String> {
-    let all: Vec<&Row> = rows.to_vec();
     let pairs: Vec<&Row> = rows.iter().copied().filter(|row| row.entry.faults.len() > 1).collect();
-    let exact = share(&all, |row| row.exact).0;
-    let best = (0..NAMES.len()).map(|place| share(&all, |row| row.baselines[place].1).0).fold(0.0, f64::max);
+    let exact = share(rows, |row| row.exact).0;
+    let best = (0..NAMES.len()).map(|place| share(rows, |row| row.baselines[place].1).0).fold(0.0, f64::max);
     let mut broken = Vec::new();
     let mut promise = |kept: bool, words: String| {
         if !kept {
             broken.push(words);
         }
     };
-    let top1 = share(&all, |row| row.top1).0;
+    let top1 = share(rows, |row| row.top1).0;
     promise(top1 >= TOP1, format!("the first named is right in {:.1} %", top1 * 100.0));
     promise(exact >= EXACT, format!("the roots are right in {:.1} %", exact * 100.0));
     let both = share(&pairs, |row| row.exact).0;

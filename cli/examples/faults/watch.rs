@@ -60,11 +60,7 @@ pub(crate) async fn watch(
             first_bad = bad.map(|one| one.name.clone());
         }
         let roots = board.roots();
-        right = if is_exact(&roots, truth) && (trouble.is_some() || truth.is_empty()) {
-            right.or(Some(now))
-        } else {
-            None
-        };
+        right = if is_exact(&roots, truth) && trouble.is_some() { right.or(Some(now)) } else { None };
         let mut names: Vec<String> = roots.iter().map(|root| root.node.clone()).collect();
         names.sort();
         if verdicts.last().is_none_or(|(_, stood)| *stood != names) {

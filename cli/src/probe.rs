@@ -247,6 +247,8 @@ fn lines(
             ));
             lines.push(format!("           it {}", fault.kind.verb()));
             lines.push(format!("  usually  {}", usually(fault)));
+            // What came before it.
+            lines.extend(observation.measured.iter().map(|(signal, value)| line_of(probe, signal, *value)));
         }
         Outcome::Local(words) => {
             lines.push(format!("  this machine failed, not the target: {}", output::plain(words)));
@@ -255,21 +257,7 @@ fn lines(
             if let Some(role) = answer.role {
                 lines.push(format!("  role     {role}"));
             }
-            for (signal, value) in &answer.signals {
-                let threshold = probe.thresholds.iter().find(|t| &t.signal == signal);
-                let unit = threshold.map_or_else(|| unit_of(signal), |t| t.unit);
-                let limits: Vec<String> = threshold
-                    .map(|t| {
-                        let limit = |word: &str, limit: Option<f64>| {
-                            limit.map(|l| format!("{word} {}", show_value(l, t.unit)))
-                        };
-                        [limit("yellow", t.yellow), limit("red", t.red)].into_iter().flatten().collect()
-                    })
-                    .unwrap_or_default();
-                let limits =
-                    if limits.is_empty() { String::new() } else { format!("   ({})", limits.join(", ")) };
-                lines.push(format!("  signal   {signal} {}{limits}", show_value(*value, unit)));
-            }
+            lines.extend(answer.signals.iter().map(|(signal, value)| line_of(probe, signal, *value)));
             if let Some((_, words)) = &answer.reported {
                 lines.push(format!("  says     {}", output::plain(words)));
             }
@@ -289,6 +277,21 @@ fn lines(
         ));
     }
     lines
+}
+
+/// A signal with its thresholds.
+fn line_of(probe: &Probe, signal: &str, value: f64) -> String {
+    let threshold = probe.thresholds.iter().find(|t| t.signal == signal);
+    let unit = threshold.map_or_else(|| unit_of(signal), |t| t.unit);
+    let limits: Vec<String> = threshold
+        .map(|t| {
+            let limit =
+                |word: &str, limit: Option<f64>| limit.map(|l| format!("{word} {}", show_value(l, t.unit)));
+            [limit("yellow", t.yellow), limit("red", t.red)].into_iter().flatten().collect()
+        })
+        .unwrap_or_default();
+    let limits = if limits.is_empty() { String::new() } else { format!("   ({})", limits.join(", ")) };
+    format!("  signal   {signal} {}{limits}", show_value(value, unit))
 }
 
 /// The unit by the end of the name, for signals without a threshold.
@@ -316,7 +319,7 @@ fn value(name: &str, probe: &Probe, address: &Address, observation: &Observation
     let (signals, notes, role) = match &observation.outcome {
         Outcome::Answer(answer) => (json!(answer.signals), answer.notes.clone(), answer.role),
         Outcome::Local(words) => (json!({}), vec![words.clone()], None),
-        Outcome::Fault(_) => (json!({}), Vec::new(), None),
+        Outcome::Fault(_) => (json!(observation.measured), Vec::new(), None),
     };
     json!({
         "node": name,

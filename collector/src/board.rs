@@ -125,8 +125,8 @@ pub struct InstanceState {
     pub observed_at: Option<Timestamp>,
     /// How long the latest answer took.
     pub latency: Option<Duration>,
-    /// The latest signals, in base units.
-    pub signals: BTreeMap<String, f64>,
+    /// The latest signals, in base units; one map for all boards until the next look.
+    pub signals: Arc<BTreeMap<String, f64>>,
     /// The role last seen, else the label.
     pub role: Option<&'static str>,
 }

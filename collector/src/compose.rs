@@ -104,9 +104,11 @@ fn instance_state(
 ) -> InstanceState {
     let judged = engine.judged(id);
     let states = || engine.jobs_of[id.index()].iter().map(|job| &engine.states[*job]);
-    let mut signals = BTreeMap::new();
-    for latest in states().filter_map(|state| state.latest.as_ref()) {
-        signals.extend(latest.signals.iter().map(|(name, value)| (name.clone(), *value)));
+    let mut latest = states().filter_map(|state| state.latest.as_ref());
+    let mut signals = latest.next().map(|first| Arc::clone(&first.signals)).unwrap_or_default();
+    for other in latest {
+        let more = other.signals.iter().map(|(name, value)| (name.clone(), *value));
+        Arc::make_mut(&mut signals).extend(more);
     }
     let newest = states().filter_map(|state| state.latest.as_ref()).max_by_key(|latest| latest.at);
     let told = health.is_unhealthy();

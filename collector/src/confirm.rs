@@ -80,14 +80,15 @@ pub struct Tracker {
     pub onset: Option<(Timestamp, Timestamp)>,
     /// Held at its worst level because it keeps changing.
     pub flapping: bool,
-    /// Looks in a row that disagree with the confirmed level, all in one direction.
+    /// Looks in a row that disagree with the confirmed level, all in one direction. Without any it takes no room: this is
+    /// there for each target.
     streak: Vec<Look>,
     /// The last looks, from one that was bad for a moment on, each such with what it said.
     lately: VecDeque<Option<Look>>,
     last_good_started: Option<Timestamp>,
     changes: VecDeque<Timestamp>,
     /// What was confirmed before a restart, until the first look.
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
 }
 
 /// A confirmed state to go on from: level, since, onset.
@@ -114,7 +115,7 @@ impl Tracker {
     /// Goes on from what was confirmed before a restart, with the first look: until then nobody knows.
     pub fn go_on_from(&mut self, kept: Kept) {
         if kept.0.health != Health::Unknown {
-            self.kept = Some(kept);
+            self.kept = Some(Box::new(kept));
         }
     }
 
@@ -136,8 +137,8 @@ impl Tracker {
             self.last_good_started = Some(look.started);
         }
         self.keep_hung(&mut look.judged);
-        let went_on = self.kept.take().is_some_and(|(confirmed, since, onset)| {
-            (self.confirmed, self.since, self.onset) = (confirmed, since, onset);
+        let went_on = self.kept.take().is_some_and(|kept| {
+            (self.confirmed, self.since, self.onset) = *kept;
             true
         });
         let step = self.weigh(look, green, confirm, interval);
@@ -151,11 +152,11 @@ impl Tracker {
             // The first good answer after none at all needs no second opinion.
             self.confirmed = look.judged;
             self.since = look.started;
-            self.streak.clear();
+            self.streak = Vec::new();
             return Step::Changed;
         }
         if now == self.confirmed.health {
-            self.streak.clear();
+            self.streak = Vec::new();
             self.see(None);
             self.confirmed = look.judged;
             self.release(at, interval);
@@ -163,7 +164,7 @@ impl Tracker {
         }
         let rising = worse(now, self.confirmed.health);
         if self.streak.last().is_some_and(|last| worse(last.judged.health, self.confirmed.health) != rising) {
-            self.streak.clear();
+            self.streak = Vec::new();
         }
         let brief = |look: &Look| look.judged.may_be_of_a_moment();
         if rising && brief(&look) {
@@ -270,7 +271,7 @@ impl Tracker {
         }
         self.confirmed = Judged::unknown();
         self.since = now;
-        self.streak.clear();
+        self.streak = Vec::new();
         self.onset = None;
         true
     }
@@ -283,7 +284,7 @@ impl Tracker {
         }
         self.confirmed = Judged::unknown();
         self.since = now;
-        self.streak.clear();
+        self.streak = Vec::new();
         self.onset = None;
         self.flapping = false;
     }

@@ -95,7 +95,7 @@ pub(crate) struct Latest {
     pub(crate) at: Timestamp,
     pub(crate) started: Timestamp,
     pub(crate) took: Duration,
-    pub(crate) signals: BTreeMap<String, f64>,
+    pub(crate) signals: Arc<BTreeMap<String, f64>>,
     pub(crate) role: Option<&'static str>,
     pub(crate) witnesses: Vec<Witness>,
     pub(crate) sight: bool,
@@ -723,6 +723,7 @@ fn latest(started: Timestamp, at: Timestamp, observation: Observation) -> Latest
         Outcome::Answer(answer) => (answer.signals, answer.role),
         _ => (BTreeMap::new(), None),
     };
+    let signals = Arc::new(signals);
     Latest { at, started, took: observation.took, signals, role, witnesses: observation.witnesses, sight }
 }
 

@@ -104,6 +104,61 @@ fn lesson_03_recovery_of_a_cause_blames_nobody_else() {
 }
 
 #[test]
+fn who_asks_a_cause_may_see_it_well_before_its_own_second_look() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    play.rounds(4);
+    // The database is still confirmed down, nobody who asks it suffers any more, and those farther up have not heard.
+    for member in ["member-1", "member-2"] {
+        play.break_it(member, testkit::praises("member-db"));
+    }
+    play.rounds(2);
+    assert_eq!(play.roots(), ["member-db-1"]);
+    play.broken.remove("member-db-1");
+    play.rounds(2);
+    assert_eq!(play.board.sentence.en, "member-db answers again; 2 still recovering");
+    play.broken.clear();
+    play.rounds(6);
+    assert_eq!(play.messages(), ["open", "resolve"]);
+    assert_eq!(play.told().iter().filter(|told| **told == "opened").count(), 1);
+    // One that stays broken behind a cause that does so, too, is a second trouble.
+    play.kill_member_db();
+    play.rounds(4);
+    for member in ["member-1", "member-2"] {
+        play.break_it(member, testkit::praises("member-db"));
+    }
+    play.broken.retain(|name, _| name.starts_with("member"));
+    play.break_it("miniapp-1", testkit::fault(FaultKind::Hung, "connected, no answer in 1.5 s"));
+    play.rounds(9);
+    let mut roots = play.roots();
+    roots.sort();
+    assert_eq!(roots, ["member-db-1", "miniapp-1"]);
+}
+
+#[test]
+fn of_two_causes_one_may_be_well_first_and_its_affected_blame_nobody() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    play.break_it("order-db-1", testkit::fault(FaultKind::Refused, "connection refused"));
+    for order in ["order-1", "order-2"] {
+        play.break_it(order, testkit::blames("order-db"));
+    }
+    play.rounds(4);
+    let mut roots = play.roots();
+    roots.sort();
+    assert_eq!(roots, ["member-db-1", "order-db-1"]);
+    play.broken.remove("member-db-1");
+    play.rounds(3);
+    assert_eq!(play.roots(), ["order-db-1"]);
+    let lines: Vec<&str> = play.board.open[0].timeline.iter().map(|line| &*line.what.en).collect();
+    assert!(lines.contains(&"member-db answers again"), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("cannot reach")), "{lines:?}");
+    // Who stays broken is a trouble of its own in the end.
+    play.rounds(9);
+    assert!(play.roots().contains(&"member -> member-db".to_owned()), "{:?}", play.roots());
+}
+
+#[test]
 fn a_cause_that_is_only_at_risk_any_more_has_recovered() {
     let mut play = Play::new(&PLATFORM.replace("member-db tcp", "member-db mysql"));
     play.kill_member_db();

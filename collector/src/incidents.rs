@@ -18,6 +18,7 @@ use crate::confirm::FLAP_QUIET;
 use crate::endings::{Endings, is_ending, longest_interval};
 use crate::incident::{Acknowledgement, Incident, IncidentState, TimelineEntry};
 use crate::names::Names;
+use crate::recovery::{self, Recovery};
 use crate::sentence;
 use crate::silence::Silences;
 use crate::store::carry_over;
@@ -50,13 +51,13 @@ pub struct Incidents {
 pub(crate) struct Tracked {
     pub(crate) incident: Incident,
     pub(crate) told: Told,
-    /// Since when none of its roots is unhealthy any more, while others still are.
-    recovering: Option<Timestamp>,
+    /// A cause of it is getting well, while others still are not.
+    pub(crate) recovering: Option<Recovery>,
     /// A root of it was held at red because it flapped: its end has waited already.
     pub(crate) flapped: bool,
-    /// A root of it was itself seen to be bad. A consumer blamed for its queue's backlog may never be, and what was not
-    /// bad does not recover.
-    was_bad: bool,
+    /// The roots that were themselves seen to be bad. A consumer blamed for its queue's backlog may never be, and what
+    /// was not bad does not recover.
+    pub(crate) were_bad: BTreeSet<Culprit>,
 }
 
 /// What the incidents need to know of the present.
@@ -141,9 +142,10 @@ impl Incidents {
 
     /// Takes over what a database kept.
     pub fn restore(kept: Vec<Kept>, resolved: Vec<Incident>) -> Self {
-        let all = kept
-            .into_iter()
-            .map(|Kept { incident, told }| Tracked { was_bad: true, ..Tracked::new(incident, told) });
+        let all = kept.into_iter().map(|Kept { incident, told }| Tracked {
+            were_bad: culprits(&incident.verdict),
+            ..Tracked::new(incident, told)
+        });
         let (ending, open): (Vec<Tracked>, Vec<Tracked>) =
             all.partition(|tracked| is_ending(&tracked.incident, &tracked.told));
         let over = ending.iter().map(|tracked| tracked.incident.clone());
@@ -191,7 +193,10 @@ impl Incidents {
             if !gone.is_empty() {
                 note(&mut incident, now, sentence::taken_out(&gone));
             }
-            (tracked.incident, tracked.told) = (incident, told);
+            if !tracked.were_bad.is_empty() {
+                tracked.were_bad = culprits(&incident.verdict);
+            }
+            (tracked.incident, tracked.told, tracked.recovering) = (incident, told, None);
         }
         self.endings.reload(old, names);
         for incident in &mut self.resolved {
@@ -225,7 +230,11 @@ impl Incidents {
     pub fn step(&mut self, present: &Present<'_>, new_id: &dyn Fn(Timestamp) -> String) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut groups = groups(present);
-        self.hold_recovering(present, &mut groups);
+        for tracked in &mut self.open {
+            if let Some(recovered) = recovery::hold(tracked, present, &mut groups) {
+                self.recovered.push((present.now, recovered));
+            }
+        }
         self.recovered.retain(|(at, _)| between(*at, present.now) <= present.grace * 2);
         let asked = std::mem::take(&mut self.asked);
         for (change, roots) in self.endings.due(present) {
@@ -259,9 +268,11 @@ impl Incidents {
                     let mut changed = asked.contains(&tracked.incident.id);
                     let causes = culprits(&tracked.incident.verdict);
                     changed |= update(&mut tracked.incident, present, group);
-                    if culprits(&tracked.incident.verdict) != causes {
+                    let now = culprits(&tracked.incident.verdict);
+                    tracked.were_bad.retain(|root| now.contains(root));
+                    if !now.is_subset(&causes) {
                         // What was getting well is not what it is now.
-                        (tracked.recovering, tracked.was_bad) = (None, false);
+                        tracked.recovering = None;
                     }
                     tracked.flapped = flaps(present, &tracked.incident);
                     let messages = announce(tracked, present);
@@ -359,61 +370,11 @@ impl Incidents {
             })
         })
     }
-
-    /// While the affected of a cause that recovered catch up, they blame nobody: groups made only of them
-    /// are taken out, and the incident says that it is recovering.
-    fn hold_recovering(&mut self, present: &Present<'_>, groups: &mut Vec<Verdict>) {
-        let Self { open, recovered, .. } = self;
-        for tracked in open {
-            let incident = &mut tracked.incident;
-            let roots = &incident.verdict.roots;
-            if roots.is_empty() {
-                // They were taken out of the file: nobody recovers.
-                continue;
-            }
-            let root_is_bad = roots.iter().any(|root| is_bad(present, root.culprit));
-            tracked.was_bad |= root_is_bad;
-            if !tracked.was_bad {
-                continue;
-            }
-            let members = members(present.model, &incident.verdict);
-            let left: Vec<ComponentId> =
-                members.iter().copied().filter(|c| present.components[c.index()].is_unhealthy()).collect();
-            if left.is_empty() {
-                tracked.recovering = None;
-                continue;
-            }
-            // A root that is a little unwell after its start does not end what has begun.
-            if root_is_bad && tracked.recovering.is_none() {
-                continue;
-            }
-            let since = *tracked.recovering.get_or_insert_with(|| {
-                recovered.push((present.now, members.clone()));
-                note(incident, present.now, sentence::answers_again(present.model, roots_of(incident)));
-                present.now
-            });
-            if between(since, present.now) > present.grace {
-                tracked.recovering = None;
-                tracked.was_bad = root_is_bad;
-                continue;
-            }
-            let roots: Vec<Culprit> = roots_of(incident).iter().map(|root| root.culprit).collect();
-            let is_own = |root: &Suspect| roots.contains(&root.culprit);
-            let is_held = |root: &Suspect| !is_own(root) && in_components(present.model, root, &members);
-            groups.retain(|group| !group.roots.iter().all(is_held));
-            for group in groups.iter_mut().filter(|group| group.roots.iter().any(is_own)) {
-                drop_roots(group, &is_held);
-            }
-            if !root_is_bad {
-                incident.title = sentence::recovering(present.model, roots_of(incident), left.len());
-            }
-        }
-    }
 }
 
 impl Tracked {
     fn new(incident: Incident, told: Told) -> Self {
-        Self { incident, told, recovering: None, flapped: false, was_bad: false }
+        Self { incident, told, recovering: None, flapped: false, were_bad: BTreeSet::new() }
     }
 
     pub(crate) fn note(&mut self, at: Timestamp, what: Text) {
@@ -495,42 +456,18 @@ fn recurrence_hold(model: &Model, roots: &BTreeSet<ComponentId>) -> Duration {
     longest_interval(model, roots) * FLAP_QUIET
 }
 
-fn roots_of(incident: &Incident) -> &[Suspect] {
+pub(crate) fn roots_of(incident: &Incident) -> &[Suspect] {
     &incident.verdict.roots
 }
 
-fn in_components(model: &Model, root: &Suspect, components: &BTreeSet<ComponentId>) -> bool {
+pub(crate) fn in_components(model: &Model, root: &Suspect, components: &BTreeSet<ComponentId>) -> bool {
     root.culprit.component(model).is_some_and(|component| components.contains(&component))
 }
 
 /// The components an incident is about.
-fn members(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
+pub(crate) fn members(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
     let roots = verdict.roots.iter().filter_map(|root| root.culprit.component(model));
     roots.chain(verdict.affected.iter().map(|affected| affected.component)).collect()
-}
-
-fn is_named(present: &Present<'_>, culprit: Culprit) -> bool {
-    present.verdict.roots.iter().any(|root| root.culprit == culprit)
-}
-
-fn is_bad(present: &Present<'_>, culprit: Culprit) -> bool {
-    // What is only at risk is no trouble of others any more. A pause is no recovery.
-    let bad = |id: InstanceId| match present.instances[id.index()] {
-        Health::Paused => present.beneath[id.index()].is_unhealthy(),
-        health => matches!(health, Health::Red | Health::Impaired),
-    };
-    match culprit {
-        Culprit::Instance(id) => bad(id),
-        Culprit::Component(id) => present.model.component(id).instance_ids().any(bad),
-        Culprit::Label(label) => label.instances(present.model).any(bad),
-        // A way is bad as long as the verdict says so, or who could not use it is bad, whoever is blamed for that now.
-        Culprit::Edge(_) | Culprit::Way { .. } => {
-            let from = culprit.component(present.model);
-            is_named(present, culprit)
-                || from.is_some_and(|id| present.model.component(id).instance_ids().any(bad))
-        }
-        Culprit::Monitor | Culprit::MonitorSight(_) => is_named(present, culprit),
-    }
 }
 
 /// Splits the verdict into connected outages: roots of one component, or that share somebody affected.
@@ -591,7 +528,7 @@ fn groups(present: &Present<'_>) -> Vec<Verdict> {
 }
 
 /// Takes roots out of a group; what they explained follows from the first that stays.
-fn drop_roots(group: &mut Verdict, is_dropped: &dyn Fn(&Suspect) -> bool) {
+pub(crate) fn drop_roots(group: &mut Verdict, is_dropped: &dyn Fn(&Suspect) -> bool) {
     let mut kept = 0..;
     let places: Vec<usize> = group
         .roots
@@ -751,7 +688,7 @@ fn resolve(mut incident: Incident, present: &Present<'_>) -> Incident {
     incident
 }
 
-fn note(incident: &mut Incident, at: Timestamp, what: Text) {
+pub(crate) fn note(incident: &mut Incident, at: Timestamp, what: Text) {
     if incident.timeline.len() >= MAX_TIMELINE {
         incident.timeline.remove(MAX_TIMELINE / 2);
     }

@@ -33,6 +33,7 @@ pub mod outlook;
 mod play;
 pub mod pulse;
 pub mod recent;
+mod recovery;
 pub mod reload;
 mod remember;
 pub mod report;

@@ -71,7 +71,10 @@ impl Remember {
                     .chain(answer.signals.iter().map(|(name, value)| (name.clone(), *value)))
                     .collect()
             }
-            Outcome::Fault(_) => vec![(FAILED.to_owned(), 1.0)],
+            Outcome::Fault(_) => {
+                let before = observation.measured.iter().map(|(name, value)| (name.clone(), *value));
+                std::iter::once((FAILED.to_owned(), 1.0)).chain(before).collect()
+            }
             // The monitor's own trouble says nothing of the node.
             Outcome::Local(_) => return,
         };

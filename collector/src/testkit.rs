@@ -61,7 +61,13 @@ pub(crate) fn read(text: &str) -> Model {
 }
 
 fn observation(outcome: Outcome) -> Observation {
-    Observation { took: Duration::from_millis(2), stages: Vec::new(), outcome, witnesses: Vec::new() }
+    Observation {
+        took: Duration::from_millis(2),
+        stages: Vec::new(),
+        outcome,
+        measured: BTreeMap::new(),
+        witnesses: Vec::new(),
+    }
 }
 
 pub(crate) fn answer(signals: &[(&str, f64)]) -> Observation {

@@ -216,7 +216,9 @@ fn write_probe(text: &mut String, component: &Component, secrets: &str) -> std::
         Kind::RabbitMq => writeln!(
             text,
             "    probe:\n      amqp:\n        user: monitor\n        \
-             password: \"${{file:{secrets}/monitor-amqp}}\"\n        vhost: /\n        queues:\n          \
+             password: \"${{file:{secrets}/monitor-amqp}}\"\n        vhost: /\n        \
+             # A broker that takes no messages says so only to those who send one.\n        \
+             round_trip: true\n        queues:\n          \
              orders: {{ messages: {{ yellow: 1000, red: 10000 }}, consumers: {{ red: 0 }} }}\n          \
              # What nobody could read waits here for a person.\n          \
              orders.dead: {{ unread: {{ yellow: 1 }} }}"

@@ -146,7 +146,13 @@ pub fn judge(probe: &Probe, heard: &Heard<'_>) -> Observation {
             }
         }
     };
-    Observation { took: Duration::ZERO, stages: Vec::new(), outcome, witnesses: Vec::new() }
+    Observation {
+        took: Duration::ZERO,
+        stages: Vec::new(),
+        outcome,
+        measured: BTreeMap::new(),
+        witnesses: Vec::new(),
+    }
 }
 
 fn unknown(words: &str) -> Outcome {

@@ -15,6 +15,8 @@ pub struct Observation {
     pub stages: Vec<Stage>,
     /// What came of it.
     pub outcome: Outcome,
+    /// What was measured before it failed, as the steps of a journey up to the one that did. Of an answer all is in there.
+    pub measured: BTreeMap<String, f64>,
     /// What the instance itself says of what it depends on; also in a bad answer.
     pub witnesses: Vec<Witness>,
 }

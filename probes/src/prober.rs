@@ -1,5 +1,6 @@
 //! The way in: one look at one instance.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -157,14 +158,20 @@ impl Prober {
             None => Err(Stop::Local(format!("no probe of the kind {}", probe.kind.name))),
         };
         let took = look.elapsed();
-        look.put("probe.total_seconds", took.as_secs_f64());
+        let mut measured = BTreeMap::new();
         let outcome = match ended {
-            Ok(()) => Outcome::Answer(look.answer),
-            Err(Stop::Fault(fault)) => Outcome::Fault(fault),
+            Ok(()) => {
+                look.put("probe.total_seconds", took.as_secs_f64());
+                Outcome::Answer(look.answer)
+            }
+            Err(Stop::Fault(fault)) => {
+                measured = look.answer.signals;
+                Outcome::Fault(fault)
+            }
             Err(Stop::Local(why)) => Outcome::Local(why),
         };
         tracing::trace!(instance, kind = probe.kind.name, ?took, "looked");
-        Observation { took, stages: look.stages, outcome, witnesses: look.witnesses }
+        Observation { took, stages: look.stages, outcome, measured, witnesses: look.witnesses }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The board as it was at some moment: what the page and the API show of now, of then. Pure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +93,7 @@ fn instance_state(was: Option<&PastLevel>, names: &Names, at: Timestamp) -> Inst
         since: was.map_or(at, |was| was.since),
         observed_at: None,
         latency: None,
-        signals: BTreeMap::new(),
+        signals: Arc::default(),
         role: None,
     }
 }

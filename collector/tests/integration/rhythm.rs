@@ -37,7 +37,13 @@ impl Looker for World {
             };
             let mut looks = self.looks.lock().unwrap();
             looks.entry(instance.to_owned()).or_default().push((began, clock.instant()));
-            Observation { took: clock.instant() - began, stages: Vec::new(), outcome, witnesses: Vec::new() }
+            Observation {
+                took: clock.instant() - began,
+                stages: Vec::new(),
+                outcome,
+                measured: std::collections::BTreeMap::new(),
+                witnesses: Vec::new(),
+            }
         })
     }
 }

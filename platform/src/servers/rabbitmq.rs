@@ -40,8 +40,13 @@ pub(super) fn configure(site: &Site, instance: &Instance) -> Result<()> {
         ],
         "permissions": [
             { "user": APP_USER, "vhost": "/", "configure": "^$", "write": ".*", "read": ".*" },
-            // May look at a queue it knows by name (a passive declare), and nothing else.
-            { "user": MONITOR_USER, "vhost": "/", "configure": "^$", "write": "^$", "read": "^$" },
+            // May look at a queue it knows by name (a passive declare), and send itself a message by a queue of its own.
+            {
+                "user": MONITOR_USER, "vhost": "/",
+                "configure": r"^(topowatch\..*|amq\.gen.*)$",
+                "write": r"^(topowatch\..*|amq\.gen.*|amq\.default)$",
+                "read": r"^(topowatch\..*|amq\.gen.*)$",
+            },
         ],
         "queues": [
             {

@@ -1,6 +1,8 @@
 //! A real `RabbitMQ`, over AMQP and over its management API.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::support::{
     Server, answer, await_answer, await_signal, await_summary, command, free_port, give, home, look, program,
@@ -10,22 +12,34 @@ use crate::table::Table;
 
 const PASSWORD: &str = "quite-secret";
 
-/// The broker, and its name service, which would stay behind if the broker started it.
+/// The broker, and the name service, which would stay behind if the broker started it.
 struct Broker {
     server: Server,
-    _naming: Server,
+    naming: Arc<Server>,
+    node: String,
     api: u16,
     dir: PathBuf,
     environment: Vec<(&'static str, String)>,
 }
 
-fn start() -> Broker {
+fn name_service(dir: &Path) -> Arc<Server> {
+    let (epmd, port) = (program("/usr/bin/epmd", "erlang-base"), free_port());
+    let mut naming = command(&epmd, dir);
+    naming.args(["-port", &port.to_string(), "-address", "127.0.0.1"]);
+    Arc::new(Server::start(naming, port, None))
+}
+
+/// A broker; with `other` it is the second member of that one's cluster.
+fn start(other: Option<&Broker>) -> Broker {
     let rabbit = program("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server");
-    let epmd = program("/usr/bin/epmd", "erlang-base");
-    let (dir, port, epmd_port, api) = (home(), free_port(), free_port(), free_port());
-    let mut naming = command(&epmd, dir.path());
-    naming.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
-    let naming = Server::start(naming, epmd_port, None);
+    let (dir, port, api) = (home(), free_port(), free_port());
+    let naming = other.map_or_else(|| name_service(dir.path()), |other| Arc::clone(&other.naming));
+    // The name service is the test's own.
+    let node = if other.is_some() { "second@localhost" } else { "first@localhost" }.to_owned();
+    let cookie = dir.path().join(".erlang.cookie");
+    std::fs::write(&cookie, "THEIRS").unwrap();
+    std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o400)).unwrap();
+    give(&cookie);
 
     let at = |name: &str| dir.path().join(name);
     let user = |name: &str, tags: &str, limits: &str| {
@@ -49,10 +63,18 @@ fn start() -> Broker {
         right("/", own),
         right("full", "^$"),
     );
-    let config = format!(
+    let mut config = format!(
         "loopback_users = none\nload_definitions = {}\nmanagement.tcp.port = {api}\nmanagement.tcp.ip = 127.0.0.1\n",
         at("definitions.json").display()
     );
+    if let Some(other) = other {
+        config = format!(
+            "management.tcp.port = {api}\nmanagement.tcp.ip = 127.0.0.1\n\
+             cluster_formation.peer_discovery_backend = classic_config\n\
+             cluster_formation.classic_config.nodes.1 = {}\ncluster_formation.classic_config.nodes.2 = {node}\n",
+            other.node
+        );
+    }
     let files = [
         ("definitions.json", definitions.as_str()),
         ("rabbitmq.conf", &config),
@@ -64,8 +86,8 @@ fn start() -> Broker {
         give(&at(name));
     }
     let environment = vec![
-        ("RABBITMQ_NODENAME", format!("probed{port}@localhost")),
-        ("ERL_EPMD_PORT", epmd_port.to_string()),
+        ("RABBITMQ_NODENAME", node.clone()),
+        ("ERL_EPMD_PORT", naming.port.to_string()),
         ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
         ("RABBITMQ_CONF_ENV_FILE", at("env").display().to_string()),
     ];
@@ -85,11 +107,12 @@ fn start() -> Broker {
         .env("RABBITMQ_ALLOW_INPUT", "1")
         .env(
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-            "-noinput +S 1:1 -kernel inet_dist_use_interface {127,0,0,1}",
+            // Members that say nothing for four seconds are taken for dead.
+            "-noinput +S 1:1 -kernel inet_dist_use_interface {127,0,0,1} -kernel net_ticktime 4",
         );
     broker.args(words(&[]));
     let path = dir.path().to_owned();
-    Broker { server: Server::start(broker, port, Some(dir)), _naming: naming, api, dir: path, environment }
+    Broker { server: Server::start(broker, port, Some(dir)), naming, node, api, dir: path, environment }
 }
 
 impl Broker {
@@ -113,7 +136,7 @@ fn api(user: &str, password: &str, more: &str) -> topology::model::Probe {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_is_seen_as_it_is() {
     let (mut table, mut managed) = (Table::new("amqp"), Table::new("rabbitmq"));
-    let mut broker = start();
+    let mut broker = start(None);
     let (port, management) = (broker.server.port, broker.api);
     let watching = amqp("monitor", PASSWORD, "round_trip: true, queues: { nope: {}, orders: {} }");
     let seen = await_answer(&watching, port).await;
@@ -192,6 +215,7 @@ async fn rabbitmq_is_seen_as_it_is() {
     await_signal(&watching, port, "amqp.round_trip_ok", |ok| ok == 1.0).await;
 
     cut_and_watched(&broker, port).await;
+    partitioned(&broker, &mut managed).await;
 
     broker.server.signal(nix::sys::signal::Signal::SIGSTOP);
     managed.fault("SIGSTOP", &await_summary(&watched, management, "hung").await, "hung ask");
@@ -200,6 +224,19 @@ async fn rabbitmq_is_seen_as_it_is() {
     managed.fault("SIGKILL", &await_summary(&watched, management, "refused").await, "refused tcp");
     table.finish();
     managed.finish();
+}
+
+/// Two members that lost each other for a while, as after a machine was suspended, go on apart.
+async fn partitioned(first: &Broker, managed: &mut Table) {
+    let members = api("monitor", PASSWORD, "");
+    let second = start(Some(first));
+    await_answer(&members, second.api).await;
+    second.server.signal(nix::sys::signal::Signal::SIGSTOP);
+    let seen = await_signal(&members, first.api, "rabbitmq.nodes_down", |down| down == 1.0).await;
+    managed.signal("SIGSTOP of another member", &seen, "rabbitmq.nodes_down", |down| down == 1.0);
+    second.server.signal(nix::sys::signal::Signal::SIGCONT);
+    let seen = await_signal(&members, first.api, "rabbitmq.partitions", |others| others == 1.0).await;
+    managed.signal("SIGCONT of that member: they go on apart", &seen, "rabbitmq.partitions", |n| n == 1.0);
 }
 
 /// A kept connection that the broker cuts is no outage, and the sentinel sees the cut.

@@ -67,7 +67,13 @@ async fn an_order_goes_all_the_way() {
     table.fault("a wrong password in step 2", &wrong, "auth ask no_credentials");
     assert!(!fault(&wrong).words.contains("essed"));
     let broken = shop("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n").await;
-    table.fault("step 4 answers 500", &look(&probe, broken.port).await, "bad_answer ask status_5xx");
+    let failed = look(&probe, broken.port).await;
+    table.fault("step 4 answers 500", &failed, "bad_answer ask status_5xx");
+    // How long the steps took is known also when one of them fails.
+    let timed: Vec<&str> =
+        failed.measured.keys().map(String::as_str).filter(|name| name.contains("step")).collect();
+    let steps = ["browse", "claim", "order", "pay"].map(|step| format!("journey.step_seconds[{step}]"));
+    assert_eq!(timed, steps);
     let cut = shop("").await;
     table.fault("step 4 closes the connection", &look(&probe, cut.port).await, "dropped ask");
     let dear = STEPS.replace("at_most: 10", "at_most: 1");

@@ -1,7 +1,8 @@
 //! A real MariaDB.
 
+use nix::sys::signal::Signal;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
-use sqlx::{AssertSqlSafe, Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
 use probes::{Prober, SentinelEnd};
 use topology::model::{Address, Probe};
@@ -160,7 +161,65 @@ async fn mariadb_is_seen_as_it_is() {
         format!("`{BLOCKED}`"),
         words.to_owned(),
     ]);
+    galera(&mut table).await;
     table.finish();
+}
+
+/// Two members of a Galera cluster on the loopback; `others` has those that are there already.
+fn start_member(number: u32, port: u16, others: &str) -> Server {
+    let provider = program("/usr/lib/galera/libgalera_smm.so", "galera-4");
+    let options = format!(
+        "base_port={port};gmcast.listen_addr=tcp://127.0.0.1:{port};ist.recv_addr=127.0.0.1:{};\
+         evs.keepalive_period=PT0.3S;evs.suspect_timeout=PT1S;evs.inactive_timeout=PT2S;evs.inactive_check_period=PT0.5S",
+        free_port()
+    );
+    let cluster = [
+        "--bind-address=127.0.0.1".to_owned(),
+        "--skip-name-resolve".to_owned(),
+        "--wsrep-on=ON".to_owned(),
+        format!("--wsrep-provider={}", provider.display()),
+        format!("--wsrep-cluster-address=gcomm://{others}"),
+        format!("--wsrep-node-address=127.0.0.1:{port}"),
+        // Both are made alike: there is nothing to copy.
+        "--wsrep-sst-method=skip".to_owned(),
+        format!("--wsrep-provider-options={options}"),
+        "--binlog-format=ROW".to_owned(),
+        "--innodb-autoinc-lock-mode=2".to_owned(),
+    ];
+    start_with(number, &cluster.each_ref().map(String::as_str))
+}
+
+async fn galera(table: &mut Table) {
+    let monitor = by("topowatch", "");
+    let group = free_port();
+    let first = start_member(5, group, "");
+    let seen = await_signal(&monitor, first.port, "mysql.galera_synced_ok", |ok| ok == 1.0).await;
+    assert_eq!(answer(&seen).signals["mysql.galera_primary_ok"], 1.0);
+    let mut admin = session(first.port, "admin").await;
+    run_sql(&mut admin, "SET GLOBAL wsrep_desync = ON").await;
+    let donor = look(&monitor, first.port).await;
+    let how = "`wsrep_desync`: a Galera member that gives its data away";
+    table.signal(how, &donor, "mysql.galera_synced_ok", |ok| ok == 0.0);
+    run_sql(&mut admin, "SET GLOBAL wsrep_desync = OFF").await;
+
+    // Half of two is no majority. `SELECT 1` is answered all the same.
+    let second = start_member(6, free_port(), &format!("127.0.0.1:{group}"));
+    let members = async {
+        while size_of_cluster(&mut admin).await != "2" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), members).await.unwrap();
+    second.signal(Signal::SIGKILL);
+    let alone = await_signal(&monitor, first.port, "mysql.galera_primary_ok", |ok| ok == 0.0).await;
+    let how = "SIGKILL of the other one of two Galera members";
+    table.signal(how, &alone, "mysql.galera_primary_ok", |ok| ok == 0.0);
+    assert_eq!(answer(&alone).signals["mysql.galera_ready_ok"], 0.0);
+}
+
+async fn size_of_cluster(admin: &mut MySqlConnection) -> String {
+    let rows = admin.fetch_one(sqlx::raw_sql("SHOW STATUS LIKE 'wsrep_cluster_size'")).await.unwrap();
+    rows.try_get_unchecked(1).unwrap()
 }
 
 async fn replicated(admin: &mut MySqlConnection, port: u16, table: &mut Table) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use collector::board::{Board as Source, ComponentState, InstanceState};
 use collector::report::IncidentReport;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use topology::model::{ComponentId, InstanceId};
 
 use super::curves::Curve;
@@ -69,7 +69,7 @@ impl Health {
 
 /// Everything.
 #[derive(Debug, Serialize)]
-pub(crate) struct Board {
+pub(crate) struct Board<'a> {
     sequence: u64,
     at: String,
     level: &'static str,
@@ -77,7 +77,7 @@ pub(crate) struct Board {
     sentence_zh: String,
     monitor: Monitor,
     components: Vec<Component>,
-    instances: Vec<Instance>,
+    instances: Instances<'a>,
     edges: Vec<Edge>,
     incidents: Vec<IncidentReport>,
     curves: Vec<Curve>,
@@ -120,27 +120,43 @@ struct DependsOn {
     strength: &'static str,
 }
 
+/// All instances, each written as its turn comes: there may be thousands.
+#[derive(Debug)]
+struct Instances<'a>(&'a Source);
+
+impl Serialize for Instances<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.model.instance_ids().map(|id| Instance::of(self.0, id)))
+    }
+}
+
 /// An instance and its state.
 #[derive(Debug, Serialize)]
-pub(crate) struct Instance {
-    name: String,
-    component: String,
+pub(crate) struct Instance<'a> {
+    name: &'a str,
+    component: &'a str,
     address: String,
     level: &'static str,
     kind: Option<&'static str>,
     suspected: bool,
     fault: Option<&'static str>,
     reason: Option<&'static str>,
-    words: String,
-    words_zh: String,
+    words: &'a str,
+    words_zh: &'a str,
     explained_by: Option<String>,
     since: String,
     observed_at: Option<String>,
     latency_s: Option<f64>,
-    signals: BTreeMap<String, f64>,
-    labels: BTreeMap<String, String>,
+    #[serde(serialize_with = "finite")]
+    signals: &'a BTreeMap<String, f64>,
+    labels: &'a BTreeMap<String, String>,
     role: Option<&'static str>,
     flapping: bool,
+}
+
+/// What JSON has a number for.
+fn finite<S: Serializer>(signals: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(signals.iter().filter(|(_, value)| value.is_finite()))
 }
 
 #[derive(Debug, Serialize)]
@@ -183,39 +199,34 @@ impl Component {
     }
 }
 
-impl Instance {
-    pub(crate) fn of(board: &Source, id: InstanceId) -> Self {
+impl<'a> Instance<'a> {
+    pub(crate) fn of(board: &'a Source, id: InstanceId) -> Self {
         let (instance, state): (_, &InstanceState) = (board.model.instance(id), board.instance(id));
         Self {
-            name: instance.name.clone(),
-            component: board.model.component(instance.component).name.clone(),
+            name: &instance.name,
+            component: &board.model.component(instance.component).name,
             address: instance.address.to_string(),
             level: state.health.level().as_str(),
             kind: state.health.kind().map(topology::level::Kind::as_str),
             suspected: state.suspected,
             fault: state.fault.as_ref().map(|fault| fault.kind.as_str()),
             reason: state.fault.as_ref().and_then(|fault| fault.reason).map(topology::fault::Reason::as_str),
-            words: state.words.en.clone(),
-            words_zh: state.words.zh.clone(),
+            words: &state.words.en,
+            words_zh: &state.words.zh,
             explained_by: state.explained_by.map(|culprit| culprit.name(&board.model)),
             since: time(state.since),
             observed_at: state.observed_at.map(time),
             latency_s: state.latency.map(|latency| latency.as_secs_f64()),
-            signals: state
-                .signals
-                .iter()
-                .filter(|(_, v)| v.is_finite())
-                .map(|(k, v)| (k.clone(), *v))
-                .collect(),
-            labels: instance.labels.clone(),
+            signals: &state.signals,
+            labels: &instance.labels,
             role: state.role,
             flapping: state.flapping,
         }
     }
 }
 
-impl Board {
-    pub(crate) fn of(board: &Source) -> Self {
+impl<'a> Board<'a> {
+    pub(crate) fn of(board: &'a Source) -> Self {
         let model = &board.model;
         let edges = model.dependencies.iter().zip(&board.edges).map(|(dependency, state)| Edge {
             from: model.component(dependency.from).name.clone(),
@@ -239,7 +250,7 @@ impl Board {
                 storage: board.monitor.storage.clone(),
             },
             components: model.component_ids().map(|id| Component::of(board, id)).collect(),
-            instances: model.instance_ids().map(|id| Instance::of(board, id)).collect(),
+            instances: Instances(board),
             edges: edges.collect(),
             incidents: board.open.iter().map(|incident| IncidentReport::of(model, incident)).collect(),
             curves: board.curves.iter().map(Curve::of).collect(),

@@ -119,9 +119,12 @@ pub(crate) async fn board(State(state): State<WebState>, query: AskedQuery) -> R
         let at = asked(query)?.at.ok_or_else(|| {
             Problem::new(StatusCode::BAD_REQUEST, "`at` is missing: a time such as 2026-11-24T12:00:00Z")
         })?;
-        Ok(shape::Board::of(&*board_at(&state, at).await?))
+        board_at(&state, at).await
     };
-    answer(result.await)
+    match result.await {
+        Ok(board) => Json(shape::Board::of(&board)).into_response(),
+        Err(problem) => problem.into_response(),
+    }
 }
 
 #[derive(Serialize)]

@@ -10,12 +10,12 @@ use super::board::{Component, Instance};
 /// A component with its instances and dependants, or an instance.
 #[derive(Debug, Serialize)]
 #[serde(tag = "node", rename_all = "lowercase")]
-pub(crate) enum Node {
+pub(crate) enum Node<'a> {
     /// A component.
     Component {
         #[serde(flatten)]
         component: Box<Component>,
-        instances: Vec<Instance>,
+        instances: Vec<Instance<'a>>,
         needed_by: Vec<NeededBy>,
         incidents: Vec<String>,
         runbook: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) enum Node {
     /// An instance.
     Instance {
         #[serde(flatten)]
-        instance: Box<Instance>,
+        instance: Box<Instance<'a>>,
         links: Vec<Link>,
     },
 }
@@ -43,8 +43,8 @@ pub(crate) struct NeededBy {
     strength: &'static str,
 }
 
-impl Node {
-    pub(crate) fn of(board: &Board, id: NodeId) -> Self {
+impl<'a> Node<'a> {
+    pub(crate) fn of(board: &'a Board, id: NodeId) -> Self {
         match id {
             NodeId::Component(id) => Self::component(board, id),
             NodeId::Instance(id) => {
@@ -59,7 +59,7 @@ impl Node {
         }
     }
 
-    fn component(board: &Board, id: ComponentId) -> Self {
+    fn component(board: &'a Board, id: ComponentId) -> Self {
         let component = board.model.component(id);
         let needed_by = board.graph.needed_by(id).into_iter().map(|dependency| {
             let dependency = board.graph.dependency(dependency);

@@ -294,7 +294,7 @@ fn all(board: &Board, of: Of, past: &Past, window: Window, format: &Format) -> V
     };
     for id in instances {
         let state = board.instance(id);
-        for (name, value) in &state.signals {
+        for (name, value) in state.signals.iter() {
             take(name, *value);
         }
         if let Some(latency) = state.latency {

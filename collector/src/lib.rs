@@ -29,6 +29,7 @@ mod looks;
 mod names;
 pub mod objectives;
 pub mod outlook;
+mod pace;
 #[cfg(test)]
 mod play;
 pub mod pulse;

@@ -29,8 +29,8 @@ impl Began {
 struct OfJob {
     under_way: Vec<(u64, Began)>,
     last: Option<Instant>,
-    /// Somebody asked for a look: one is coming.
-    asked: bool,
+    /// When somebody asked for a look: one is coming.
+    asked: Option<Instant>,
 }
 
 /// The looks under way.
@@ -87,13 +87,22 @@ impl Looks {
     }
 
     /// Asks for a look of `job`; false when one is coming already.
-    pub(crate) fn ask(&mut self, job: JobId) -> bool {
-        !std::mem::replace(&mut self.jobs[job].asked, true)
+    pub(crate) fn ask(&mut self, job: JobId, now: Instant) -> bool {
+        let of = &mut self.jobs[job];
+        let is_first = of.asked.is_none();
+        of.asked.get_or_insert(now);
+        is_first
+    }
+
+    /// A look of `job` has begun since it was asked for.
+    pub(crate) fn began_since_asked(&self, job: JobId) -> bool {
+        let of = &self.jobs[job];
+        of.last.zip(of.asked).is_some_and(|(last, asked)| last > asked)
     }
 
     /// The look that was asked for is due.
     pub(crate) fn caught_up(&mut self, job: JobId) {
-        self.jobs[job].asked = false;
+        self.jobs[job].asked = None;
     }
 
     /// Another topology: what stays is looked at as before, answers of the others are not heard.
@@ -136,9 +145,13 @@ mod tests {
         assert_eq!(looks.since_last(0, t0), Duration::MAX);
         looks.next(0, t0);
         assert_eq!(looks.since_last(0, t0 + Duration::from_secs(1)), Duration::from_secs(1));
-        assert!(looks.ask(0) && !looks.ask(0) && looks.ask(1));
+        let asked = t0 + Duration::from_secs(1);
+        assert!(looks.ask(0, asked) && !looks.ask(0, asked) && looks.ask(1, asked));
+        assert!(!looks.began_since_asked(0), "that was before");
+        looks.next(0, t0 + Duration::from_secs(2));
+        assert!(looks.began_since_asked(0) && !looks.began_since_asked(1));
         looks.caught_up(0);
-        assert!(looks.ask(0));
+        assert!(looks.ask(0, asked));
     }
 
     #[test]

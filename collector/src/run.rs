@@ -27,6 +27,7 @@ use crate::incidents::{Change, What};
 use crate::journal::Journal;
 use crate::looked::Looked;
 use crate::looks::Looks;
+use crate::pace::Pace;
 use crate::pulse::Part;
 use crate::reload::{Moves, Origin};
 use crate::remember::Remember;
@@ -141,6 +142,7 @@ impl Collector {
             looks: Looks::new(jobs),
             sentinels: Sentinels::new(jobs, most_sentinels(open_files())),
             turns: Turns::new(hosts(&self.engine)),
+            pace: Pace::new(intervals(&self.engine)),
             collector: self,
             schedule,
             tasks: JoinSet::new(),
@@ -188,6 +190,10 @@ fn hosts(engine: &Engine) -> impl Iterator<Item = &str> {
     engine.jobs().iter().map(|job| engine.model().instance(job.instance).address.host.as_str())
 }
 
+fn intervals(engine: &Engine) -> impl Iterator<Item = Duration> {
+    engine.jobs().iter().map(|job| job.probe.interval)
+}
+
 /// When `jobs` come round.
 fn coming_round(engine: &Engine, jobs: impl IntoIterator<Item = JobId>) -> Vec<Turn> {
     let names: Vec<String> = engine
@@ -218,6 +224,7 @@ struct Running {
     looks: Looks,
     sentinels: Sentinels,
     turns: Turns,
+    pace: Pace,
     /// When looks started, within [`RATE_WINDOW`].
     starts: VecDeque<Instant>,
     /// How late regular looks were begun, and how long looks waited for their turn, within [`RATE_WINDOW`].
@@ -315,6 +322,7 @@ impl Running {
         self.looks.follow(moves.jobs.len(), &same);
         self.sentinels.follow(moves.jobs.len(), &same);
         self.turns.follow(hosts(engine));
+        self.pace = Pace::new(intervals(engine));
         self.remember.follow(&moves.nodes);
         for name in &moves.report.removed {
             self.batch.forget(name.clone());
@@ -339,6 +347,10 @@ impl Running {
                     }
                 }
                 Due::Again if self.looks.under_way(job) == 0 => self.start(job, now, false),
+                // Its turn came round before that of those who are asked for.
+                Due::Asked | Due::AskedLater if self.looks.began_since_asked(job) => {
+                    self.looks.caught_up(job);
+                }
                 // What is under way began before it was asked for: once more, but not for ever.
                 Due::Asked if self.looks.under_way(job) > 0 => {
                     self.schedule.add(job, now + ASKED_PAUSE, Due::AskedLater);
@@ -450,9 +462,9 @@ impl Running {
         }
         // In a big outage everybody is everybody's neighbour: one look is enough for all who ask.
         for job in followup.asked {
-            if self.looks.ask(job) {
+            if self.looks.ask(job, now) {
                 let wait = ASKED_PAUSE.saturating_sub(self.looks.since_last(job, now));
-                self.schedule.add(job, now + wait, Due::Asked);
+                self.schedule.add(job, self.pace.turn(now).max(now + wait), Due::Asked);
             }
         }
     }

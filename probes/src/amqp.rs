@@ -238,7 +238,7 @@ async fn round_trip(look: &mut Look<'_>, session: &mut Session) {
         (_, Some(reason)) => format!("the broker takes no messages: {reason}"),
         (Ok(Ok(true)), None) => {
             look.put("amqp.round_trip_ok", 1.0);
-            look.put("amqp.round_trip_seconds", (now() - began).as_secs_f64());
+            look.put("amqp.round_trip_seconds", look.since(began).as_secs_f64());
             look.remember("round_trip", &["amqp.blocked", "amqp.round_trip"]);
             return;
         }

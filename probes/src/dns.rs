@@ -107,7 +107,7 @@ pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
         let asked = look.stage("ask", until, over_tcp(server, &question)).await.map_err(Late::hung)?;
         answer = asked.map_err(|error| dial::io_stop(&error, "ask"))?;
     }
-    look.put("dns.lookup_seconds", (now() - began).as_secs_f64());
+    look.put("dns.lookup_seconds", look.since(began).as_secs_f64());
     judge(look, &question, &answer)
 }
 

@@ -179,7 +179,7 @@ async fn walk(look: &mut Look<'_>, values: &mut Values) -> Result<(), Stop> {
         look.put(format!("journey.step_seconds[{name}]"), page.latency.as_secs_f64());
         check(step, &page, values).map_err(|fault| at(fault.into()))?;
     }
-    look.put("journey.total_seconds", (now() - began).as_secs_f64());
+    look.put("journey.total_seconds", look.since(began).as_secs_f64());
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod exposition;
 mod health;
 mod histogram;
 mod kept;
+mod lag;
 mod log_line;
 mod look;
 mod memory;

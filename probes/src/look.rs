@@ -155,6 +155,21 @@ impl<'a> Look<'a> {
         now() - self.began
     }
 
+    /// When it began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// How long it has been since `began`, less the time in which the monitor itself could not work: what is measured is
+    /// the target's time.
+    pub(crate) fn since(&self, began: Instant) -> Duration {
+        self.between(began, now())
+    }
+
+    fn between(&self, began: Instant, ended: Instant) -> Duration {
+        (ended - began).saturating_sub(self.shared.lag.within(began, ended))
+    }
+
     /// A second question within the same deadline, kept apart from the first.
     pub(crate) fn again(&self) -> Look<'a> {
         Look { deadline: self.deadline, ..Look::new(self.probe, self.address, self.instance, self.shared) }
@@ -172,7 +187,7 @@ impl<'a> Look<'a> {
         let ended = now();
         let took = ended - began;
         let longest = self.stages.iter().max_by_key(|stage| stage.took).copied();
-        self.record(name, took);
+        self.record(name, self.between(began, ended));
         done.map_err(|_| Late {
             stage: name,
             after: took,

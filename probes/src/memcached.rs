@@ -125,7 +125,7 @@ pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
     let began = now();
     let answer = look.stage("ask", until, session.ask(b"version\r\n")).await.map_err(Late::hung)??;
     match answer.split_once(' ').map_or((answer.as_str(), ""), |parts| parts) {
-        ("VERSION", _) => look.put("memcached.version_seconds", (now() - began).as_secs_f64()),
+        ("VERSION", _) => look.put("memcached.version_seconds", look.since(began).as_secs_f64()),
         // It lives, and does not know the command: another implementation.
         ("ERROR" | "CLIENT_ERROR" | "SERVER_ERROR", words) if words.contains("open connections") => {
             return Err(Fault::new(FaultKind::BadAnswer, "ask", words)

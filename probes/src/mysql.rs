@@ -291,7 +291,7 @@ async fn ask(
 ) -> Result<(), Stop> {
     let began = now();
     query(look, connection, "SELECT 1").await?.map_err(|error| faults::stop(&error, "ask"))?;
-    look.put("mysql.select_seconds", (now() - began).as_secs_f64());
+    look.put("mysql.select_seconds", look.since(began).as_secs_f64());
 
     let server = extra(look, connection, VERSION, "version").await?;
     let Some(server) = server.first() else { return Ok(()) };
@@ -366,7 +366,7 @@ async fn write_check(look: &mut Look<'_>, connection: &mut MySqlConnection) {
         Ok(Ok(_)) => {
             look.put("mysql.write_ok", 1.0);
             look.put("mysql.write_locked", 0.0);
-            look.put("mysql.write_seconds", (now() - began).as_secs_f64());
+            look.put("mysql.write_seconds", look.since(began).as_secs_f64());
             look.remember("write", &["mysql.write_"]);
             return;
         }

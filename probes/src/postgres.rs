@@ -440,7 +440,7 @@ impl Keep for Conversation {
 async fn ask(look: &mut Look<'_>, connection: &mut PgConnection) -> Result<(), Stop> {
     let began = now();
     query(look, connection, "SELECT 1").await?.map_err(|error| faults::stop(&error, "ask"))?;
-    look.put("postgres.select_seconds", (now() - began).as_secs_f64());
+    look.put("postgres.select_seconds", look.since(began).as_secs_f64());
     let Some(core) = extra(look, connection, CORE, "status").await? else { return Ok(()) };
     let replica = core.try_get::<bool, _>("replica").unwrap_or(false);
     look.set_role("postgres.role_ok", if replica { "replica" } else { "primary" });
@@ -522,7 +522,7 @@ async fn write_check(look: &mut Look<'_>, connection: &mut PgConnection) {
         Ok(Ok(_)) => {
             look.put("postgres.write_ok", 1.0);
             look.put("postgres.write_locked", 0.0);
-            look.put("postgres.write_seconds", (now() - began).as_secs_f64());
+            look.put("postgres.write_seconds", look.since(began).as_secs_f64());
             look.remember("write", &["postgres.write_"]);
             return;
         }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once, Weak};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
@@ -14,6 +15,7 @@ use topology::model::{Address, Probe};
 use crate::clock::now;
 use crate::dial::Names;
 use crate::ears::{Ears, LineCounts, PULSE, Told, Unheard};
+use crate::lag::Lag;
 use crate::look::{CLOSE, Look, Stop, seconds, slept};
 use crate::memory::Memory;
 use crate::observation::{Observation, Outcome};
@@ -61,6 +63,10 @@ pub(crate) struct Shared {
     pub(crate) plugins: Semaphore,
     /// Connections lent to clients that take none.
     pub(crate) relays: Relays,
+    /// How long this process was kept from working.
+    pub(crate) lag: Lag,
+    /// Somebody sees to that.
+    watched: Once,
     /// Tells this monitor's marks from another one's.
     pub(crate) monitor: String,
     looks: AtomicU64,
@@ -96,6 +102,8 @@ impl Prober {
                 ears: Ears::default(),
                 plugins: Semaphore::new(PLUGINS),
                 relays: Relays::default(),
+                lag: Lag::default(),
+                watched: Once::new(),
                 monitor,
                 looks: AtomicU64::new(0),
             }),
@@ -142,6 +150,10 @@ impl Prober {
             "exec" => self.shared.plugins.acquire().await.ok(),
             _ => None,
         };
+        self.shared.watched.call_once(|| {
+            let first = self.shared.lag.awake(now());
+            drop(tokio::spawn(watch_lag(Arc::downgrade(&self.shared), first)));
+        });
         let mut look = Look::new(probe, address, instance, &self.shared);
         look.fresh = fresh;
         let ended = match registry::find(probe.kind.name) {
@@ -157,7 +169,7 @@ impl Prober {
             }
             None => Err(Stop::Local(format!("no probe of the kind {}", probe.kind.name))),
         };
-        let took = look.elapsed();
+        let took = look.since(look.began());
         let mut measured = BTreeMap::new();
         let outcome = match ended {
             Ok(()) => {
@@ -172,6 +184,15 @@ impl Prober {
         };
         tracing::trace!(instance, kind = probe.kind.name, ?took, "looked");
         Observation { took, stages: look.stages, outcome, measured, witnesses: look.witnesses }
+    }
+}
+
+/// Wants to wake again and again, and keeps how late it did, for as long as somebody looks.
+async fn watch_lag(shared: Weak<Shared>, mut due: Instant) {
+    loop {
+        tokio::time::sleep_until(due.into()).await;
+        let Some(shared) = shared.upgrade() else { return };
+        due = shared.lag.awake(now());
     }
 }
 

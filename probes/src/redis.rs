@@ -349,7 +349,7 @@ async fn ping(look: &mut Look<'_>, session: &mut Session) -> Result<(), Stop> {
     let asked = look.stage("ask", until, session.ask(&redis::cmd("PING"))).await;
     match asked.map_err(Late::hung)? {
         Ok(Value::SimpleString(pong)) if pong == "PONG" => {
-            look.put("redis.ping_seconds", (now() - began).as_secs_f64());
+            look.put("redis.ping_seconds", look.since(began).as_secs_f64());
             Ok(())
         }
         Ok(_) => Err(Fault::new(FaultKind::Protocol, "ask", "PING got another answer than PONG").into()),
@@ -518,7 +518,7 @@ async fn write_check(look: &mut Look<'_>, session: &mut Session) {
     };
     look.put("redis.write_ok", truth(written.is_ok()));
     match written {
-        Ok(()) => look.put("redis.write_seconds", (now() - began).as_secs_f64()),
+        Ok(()) => look.put("redis.write_seconds", look.since(began).as_secs_f64()),
         Err(why) => look.note(&format!("write check: {why}")),
     }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
         let pattern = expectation::pattern(pattern).map_err(Stop::Local)?;
         let mut heard = Vec::new();
         match look.stage("ask", until, listen(&mut stream, &pattern, &mut heard)).await {
-            Ok(Ok(true)) => look.put("tcp.answer_seconds", (now() - began).as_secs_f64()),
+            Ok(Ok(true)) => look.put("tcp.answer_seconds", look.since(began).as_secs_f64()),
             Ok(Ok(false)) => return Err(other_words(&heard)),
             Ok(Err(error)) => return Err(dial::io_stop(&error, "ask")),
             Err(late) if heard.is_empty() => return Err(late.hung()),

@@ -212,7 +212,7 @@ impl Exchange {
         let until = request.until;
         let began = now();
         let sent = look.stage("ask", until, self.wire.drive(self.sender.send_request(asking))).await;
-        let first_byte = now() - began;
+        let first_byte = look.since(began);
         let mut response = match sent {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(exchange_stop(&error, "ask")),
@@ -237,7 +237,7 @@ impl Exchange {
             Err(late) => return Err(late.hung_without("the body did not end")),
         }
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        Ok(Page { status, headers, body: Vec::new(), first_byte, latency: now() - began })
+        Ok(Page { status, headers, body: Vec::new(), first_byte, latency: look.since(began) })
     }
 
     /// True when the next request can use this connection.

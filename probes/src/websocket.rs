@@ -134,7 +134,7 @@ pub(crate) async fn probe(look: &mut Look<'_>) -> Result<(), Stop> {
     let pinging = ping(&mut socket, nonce);
     let ponged = look.stage("ask", until, pinging).await.map_err(Late::hung)?;
     ponged.map_err(|stop| if overflow.happened() { Overflow::stop("ask") } else { stop })?;
-    look.put("websocket.pong_seconds", (now() - began).as_secs_f64());
+    look.put("websocket.pong_seconds", look.since(began).as_secs_f64());
     if let (Some(send), Some(expect)) = (look.probe.text("send"), look.probe.text("expect")) {
         echo(look, &mut socket, send, expect).await;
     }
@@ -198,7 +198,7 @@ async fn echo(look: &mut Look<'_>, socket: &mut Socket, send: &str, expect: &str
     };
     look.put("websocket.echo_ok", truth(why.is_none()));
     match why {
-        None => look.put("websocket.echo_seconds", (now() - began).as_secs_f64()),
+        None => look.put("websocket.echo_seconds", look.since(began).as_secs_f64()),
         Some(why) => look.note(&format!("echo: {why}")),
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use probes::Prober;
 use topology::fault::Reason;
 use topology::level::Health;
+use topology::model::Address;
 
 use crate::fakes::Fake;
 use crate::support::{answer, fault, look, mistakes, probe, read, summary, with};
@@ -236,4 +238,25 @@ async fn an_observed_value_can_have_a_threshold() {
     let probe = read("{ http: { observed: { sessions: { above: { yellow: 500 } } } } }");
     assert_eq!(answer(&look(&probe, fake.port).await).signals["http.observed[sessions]"], 512.0);
     assert_eq!(probe.thresholds.iter().filter(|limit| limit.signal == "http.observed[sessions]").count(), 1);
+}
+
+/// A monitor that gets no time is late itself, and that is not the target's time.
+#[tokio::test]
+async fn what_the_monitor_slept_through_is_not_the_target_s_time() {
+    const ASLEEP: Duration = Duration::from_millis(500);
+    // The test's own thread is the monitor's: while it sleeps nobody looks at the answer.
+    let fake = Fake::web(|head| {
+        if head.starts_with("GET /asleep") {
+            std::thread::sleep(ASLEEP);
+        }
+        Some(page("200 OK", "text/plain", "ok"))
+    })
+    .await;
+    let prober = Prober::new().unwrap();
+    let address = Address { host: "127.0.0.1".to_owned(), port: fake.port };
+    assert_eq!(summary(&prober.look(&probe("http"), &address, "web-1").await), "answer");
+    let seen = prober.look(&with(probe("http"), &[("path", "/asleep")]), &address, "web-1").await;
+    let measured = answer(&seen).signals["http.latency_seconds"];
+    assert!(measured < ASLEEP.as_secs_f64() / 2.0, "{measured}");
+    assert!(seen.took < ASLEEP / 2, "{:?}", seen.took);
 }

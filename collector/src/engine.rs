@@ -10,7 +10,7 @@ use probes::observation::{Observation, Outcome, Witness};
 use topology::fault::{Fault, FaultKind};
 use topology::graph::Graph;
 use topology::level::Health;
-use topology::model::{Confirm, InstanceId, Model, Probe, Threshold};
+use topology::model::{Confirm, InstanceId, Model, NodeId, Probe, Threshold};
 use topology::rollup::{self, RolledUp};
 use topology::verdict::{InstanceFacts, Onset, Situation, Verdict, solve};
 
@@ -26,7 +26,7 @@ use crate::incidents::{Change, Incidents, Present};
 use crate::judge::{Judged, judge};
 use crate::names::Names;
 use crate::outlook::{Past, over_time};
-use crate::recent::{Interned, Now, Recent};
+use crate::recent::{Interned, Now, Recent, said_well};
 use crate::sentence;
 use crate::sight::{Sight, is_of_sight};
 use crate::signs;
@@ -38,6 +38,8 @@ use crate::usual::Usual;
 pub const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// Neighbours looked at at once after a confirmed red, at most.
 const MAX_NEIGHBOURS: usize = 200;
+/// Accused who are asked at once, at most.
+const MOST_ACCUSED: usize = 16;
 /// Sight is judged over at least this many probes.
 const MIN_SIGHT: usize = 3;
 
@@ -108,6 +110,8 @@ pub struct Followup {
     pub again: Vec<(JobId, Duration)>,
     /// Jobs that are asked at once because of what happened beside them, the most telling first.
     pub asked: Vec<JobId>,
+    /// Jobs that are asked as a new user would, before those: somebody who is newly unhealthy blames their instances.
+    pub accused: Vec<JobId>,
     /// A confirmed level changed: a new board is due at once.
     pub changed: bool,
 }
@@ -356,6 +360,9 @@ impl Engine {
                 if was != now && (now == Health::Red || was == Health::Red || recovered) {
                     followup.asked = self.neighbours(instance);
                 }
+                if was != now && now.is_unhealthy() {
+                    followup.accused = self.accused(job);
+                }
             }
         }
         followup
@@ -430,6 +437,19 @@ impl Engine {
         let jobs =
             |ids: Vec<InstanceId>| ids.into_iter().flat_map(|i| self.jobs_of[i.index()].iter().copied());
         jobs(bad).chain(jobs(well).take(MAX_NEIGHBOURS)).collect()
+    }
+
+    /// The jobs of those whom `job` blames. What costs a server too much to be asked at each look (a message through a
+    /// broker, a login) is asked then: it may be all that shows the trouble. Of a component of many that is each one's
+    /// own doing, and nobody is asked.
+    fn accused(&self, job: JobId) -> Vec<JobId> {
+        let bad = self.states[job].witnesses().iter().filter(|witness| said_well(witness) == Some(false));
+        let instances = bad.filter_map(|witness| self.names.node(&witness.on)).flat_map(|node| match node {
+            NodeId::Instance(id) => vec![id],
+            NodeId::Component(id) => self.model.component(id).instance_ids().collect(),
+        });
+        let jobs: Vec<JobId> = instances.flat_map(|id| self.jobs_of[id.index()].iter().copied()).collect();
+        if jobs.len() > MOST_ACCUSED { Vec::new() } else { jobs }
     }
 
     /// Lets levels go that nobody has renewed; true when one went.

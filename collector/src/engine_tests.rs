@@ -379,6 +379,21 @@ fn the_neighbours_of_a_confirmed_red_are_looked_at_at_once() {
     assert!(names.contains("member-1") && names.contains("gateway-2") && !names.contains("order-db-1"));
 }
 
+#[test]
+fn who_is_blamed_is_asked_as_a_new_user_would() {
+    let mut play = Play::new(PLATFORM);
+    let job = |play: &Play, name: &str| {
+        let of = |job: &crate::engine::Job| play.engine.model.instance(job.instance).name == name;
+        play.engine.jobs.iter().position(of).unwrap()
+    };
+    play.break_it("member-1", testkit::blames("member-db"));
+    let member = job(&play, "member-1");
+    assert!(play.look(member, 10).accused.is_empty(), "one look proves nothing");
+    let second = play.look(member, 2_010);
+    assert_eq!((second.changed, second.accused), (true, vec![job(&play, "member-db-1")]));
+    assert!(play.look(member, 3_010).accused.is_empty(), "it is known");
+}
+
 /// A gateway with its own page and its log: the log praises every server, the page fails.
 const LOGGED: &str = "
 name: test

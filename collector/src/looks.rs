@@ -31,6 +31,8 @@ struct OfJob {
     last: Option<Instant>,
     /// When somebody asked for a look: one is coming.
     asked: Option<Instant>,
+    /// It is to ask as a new user would.
+    fresh: bool,
 }
 
 /// The looks under way.
@@ -86,23 +88,26 @@ impl Looks {
         self.jobs[job].last.map_or(Duration::MAX, |last| now.saturating_duration_since(last))
     }
 
-    /// Asks for a look of `job`; false when one is coming already.
-    pub(crate) fn ask(&mut self, job: JobId, now: Instant) -> bool {
+    /// Asks for a look of `job`, and a `fresh` one if need be; false when one is coming already.
+    pub(crate) fn ask(&mut self, job: JobId, now: Instant, fresh: bool) -> bool {
         let of = &mut self.jobs[job];
+        of.fresh |= fresh;
         let is_first = of.asked.is_none();
         of.asked.get_or_insert(now);
         is_first
     }
 
-    /// A look of `job` has begun since it was asked for.
+    /// A look of `job` has begun since it was asked for, and will do.
     pub(crate) fn began_since_asked(&self, job: JobId) -> bool {
         let of = &self.jobs[job];
-        of.last.zip(of.asked).is_some_and(|(last, asked)| last > asked)
+        !of.fresh && of.last.zip(of.asked).is_some_and(|(last, asked)| last > asked)
     }
 
-    /// The look that was asked for is due.
-    pub(crate) fn caught_up(&mut self, job: JobId) {
-        self.jobs[job].asked = None;
+    /// The look that was asked for is due; true when it is to be a fresh one.
+    pub(crate) fn caught_up(&mut self, job: JobId) -> bool {
+        let of = &mut self.jobs[job];
+        of.asked = None;
+        std::mem::take(&mut of.fresh)
     }
 
     /// Another topology: what stays is looked at as before, answers of the others are not heard.
@@ -146,12 +151,14 @@ mod tests {
         looks.next(0, t0);
         assert_eq!(looks.since_last(0, t0 + Duration::from_secs(1)), Duration::from_secs(1));
         let asked = t0 + Duration::from_secs(1);
-        assert!(looks.ask(0, asked) && !looks.ask(0, asked) && looks.ask(1, asked));
+        assert!(looks.ask(0, asked, false) && !looks.ask(0, asked, false) && looks.ask(1, asked, true));
         assert!(!looks.began_since_asked(0), "that was before");
         looks.next(0, t0 + Duration::from_secs(2));
         assert!(looks.began_since_asked(0) && !looks.began_since_asked(1));
-        looks.caught_up(0);
-        assert!(looks.ask(0, asked));
+        looks.next(1, t0 + Duration::from_secs(2));
+        assert!(!looks.began_since_asked(1), "a fresh one was asked for");
+        assert!(!looks.caught_up(0) && looks.caught_up(1));
+        assert!(looks.ask(0, asked, false));
     }
 
     #[test]

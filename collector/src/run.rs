@@ -349,16 +349,16 @@ impl Running {
                 Due::Again if self.looks.under_way(job) == 0 => self.start(job, now, false),
                 // Its turn came round before that of those who are asked for.
                 Due::Asked | Due::AskedLater if self.looks.began_since_asked(job) => {
-                    self.looks.caught_up(job);
+                    let _regular = self.looks.caught_up(job);
                 }
                 // What is under way began before it was asked for: once more, but not for ever.
                 Due::Asked if self.looks.under_way(job) > 0 => {
                     self.schedule.add(job, now + ASKED_PAUSE, Due::AskedLater);
                 }
                 Due::Asked | Due::AskedLater => {
-                    self.looks.caught_up(job);
+                    let fresh = self.looks.caught_up(job);
                     if self.looks.under_way(job) == 0 {
-                        self.start(job, now, false);
+                        self.start(job, now, fresh);
                     }
                 }
                 Due::Hint if self.looks.under_way(job) < 2 => self.start(job, now, true),
@@ -461,8 +461,9 @@ impl Running {
             self.schedule.add(job, now + delay, Due::Again);
         }
         // In a big outage everybody is everybody's neighbour: one look is enough for all who ask.
-        for job in followup.asked {
-            if self.looks.ask(job, now) {
+        let accused = followup.accused.into_iter().map(|job| (job, true));
+        for (job, fresh) in accused.chain(followup.asked.into_iter().map(|job| (job, false))) {
+            if self.looks.ask(job, now, fresh) {
                 let wait = ASKED_PAUSE.saturating_sub(self.looks.since_last(job, now));
                 self.schedule.add(job, self.pace.turn(now).max(now + wait), Due::Asked);
             }

@@ -189,6 +189,35 @@ fn a_way_that_is_not_blamed_any_more_has_not_recovered_while_who_used_it_is_bad(
 }
 
 #[test]
+fn a_way_of_one_that_turns_out_to_be_the_way_of_all_has_not_recovered() {
+    let model = testkit::read(
+        "name: test\ndefaults: { interval: 3s }\ncomponents:\n\
+         \x20 shop: { instances: ['127.0.0.[1-4]:80'], probe: { http: {} }, depends_on: [{ on: coupon, strength: optional }] }\n\
+         \x20 coupon: { instances: ['127.0.1.[1-2]:80'], probe: { http: {} } }\n",
+    );
+    let mut play = Play::of(model);
+    let without = |on: &str| {
+        let mut warns = testkit::answer(&[]);
+        if let Outcome::Answer(answer) = &mut warns.outcome {
+            answer.reported = Some((Health::AtRisk, format!("says warn: {on} fail")));
+        }
+        warns.witnesses = testkit::blames(on).witnesses;
+        warns
+    };
+    for shop in ["shop-1", "shop-3", "shop-4"] {
+        play.break_it(shop, testkit::praises("coupon"));
+    }
+    play.break_it("shop-2", without("coupon"));
+    play.rounds(4);
+    assert_eq!(play.roots(), ["shop-2 -> coupon"]);
+    for shop in ["shop-1", "shop-3", "shop-4"] {
+        play.break_it(shop, without("coupon"));
+    }
+    play.rounds(3);
+    assert_eq!(play.roots(), ["shop -> coupon"]);
+}
+
+#[test]
 fn a_starved_server_is_not_believed_in_what_it_says_of_others() {
     let mut play = Play::new(PLATFORM);
     for _ in 0..4 {

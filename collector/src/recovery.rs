@@ -103,15 +103,17 @@ fn is_bad(present: &Present<'_>, culprit: Culprit) -> bool {
         Health::Paused => present.beneath[id.index()].is_unhealthy(),
         health => matches!(health, Health::Red | Health::Impaired),
     };
+    let unwell = |id: InstanceId| bad(id) || present.instances[id.index()] == Health::AtRisk;
     match culprit {
         Culprit::Instance(id) => bad(id),
         Culprit::Component(id) => present.model.component(id).instance_ids().any(bad),
         Culprit::Label(label) => label.instances(present.model).any(bad),
-        // A way is bad as long as the verdict says so, or who could not use it is bad, whoever is blamed for that now.
+        // A way is bad as long as the verdict says so, or who could not use it is unwell (only at risk, where he can do
+        // without), whoever is blamed for that now.
         Culprit::Edge(_) | Culprit::Way { .. } => {
             let from = culprit.component(present.model);
             is_named(present, culprit)
-                || from.is_some_and(|id| present.model.component(id).instance_ids().any(bad))
+                || from.is_some_and(|id| present.model.component(id).instance_ids().any(unwell))
         }
         Culprit::Monitor | Culprit::MonitorSight(_) => is_named(present, culprit),
     }

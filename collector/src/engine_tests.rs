@@ -316,6 +316,23 @@ fn whoever_stays_broken_after_the_cause_recovered_is_blamed_in_the_end() {
 }
 
 #[test]
+fn a_value_over_the_last_minute_remembers_an_outage_and_is_no_cause() {
+    let mut play = Play::new(PLATFORM);
+    play.kill_member_db();
+    play.rounds(4);
+    play.broken.clear();
+    for gateway in ["gateway-1", "gateway-2"] {
+        play.break_it(gateway, testkit::answer(&[("http.latency_seconds", 2.0)]));
+    }
+    play.rounds(15);
+    assert_eq!(play.roots(), ["member-db-1"]);
+    assert_eq!(play.board.sentence.en, "member-db answers again; 1 still recovering");
+    // A minute later it is their own.
+    play.rounds(15);
+    assert_eq!(play.roots(), ["gateway"]);
+}
+
+#[test]
 fn a_symptom_seen_before_its_cause_stays_one_incident() {
     let mut play = Play::new(PLATFORM);
     play.kill_member_db();

@@ -1,6 +1,7 @@
 //! The end of an outage: its cause is well, and those it affected have not heard yet. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use topology::level::Health;
@@ -10,6 +11,10 @@ use topology::verdict::{Culprit, Suspect, Verdict};
 use crate::clock::between;
 use crate::incidents::{Present, Tracked, drop_roots, in_components, members, note, roots_of};
 use crate::sentence;
+
+/// A value over the last minute (the share of errors in an access log, a rate) remembers an outage for as long after its
+/// end, and a look more: whoever is past a limit then is not broken himself.
+const REMEMBERED: Duration = Duration::from_secs(75);
 
 /// The end of an outage, from the first sign of it.
 #[derive(Clone, Debug)]
@@ -65,12 +70,15 @@ pub(crate) fn hold(
         recovery.well.extend(newly.iter().map(|root| root.culprit));
         note(incident, present.now, sentence::answers_again(present.model, &newly));
     }
-    if between(recovery.since, present.now) > present.grace {
+    let age = between(recovery.since, present.now);
+    let is_own = |root: &Suspect| roots.contains(&root.culprit);
+    let is_late = |root: &Suspect| age <= present.grace || age <= REMEMBERED && root.signal.is_some();
+    let is_held =
+        |root: &Suspect| !is_own(root) && is_late(root) && in_components(present.model, root, &members);
+    if age > present.grace && !groups.iter().any(|group| group.roots.iter().any(is_held)) {
         (tracked.recovering, tracked.were_bad) = (None, bad);
         return None;
     }
-    let is_own = |root: &Suspect| roots.contains(&root.culprit);
-    let is_held = |root: &Suspect| !is_own(root) && in_components(present.model, root, &members);
     groups.retain(|group| !group.roots.iter().all(is_held));
     for group in groups.iter_mut().filter(|group| group.roots.iter().any(is_own)) {
         drop_roots(group, &is_held);

@@ -61,13 +61,7 @@ pub(crate) fn read(text: &str) -> Model {
 }
 
 fn observation(outcome: Outcome) -> Observation {
-    Observation {
-        took: Duration::from_millis(2),
-        stages: Vec::new(),
-        outcome,
-        measured: BTreeMap::new(),
-        witnesses: Vec::new(),
-    }
+    Observation::of(Duration::from_millis(2), outcome)
 }
 
 pub(crate) fn answer(signals: &[(&str, f64)]) -> Observation {

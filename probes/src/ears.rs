@@ -257,13 +257,7 @@ mod tests {
         ears.heartbeat(at, "cron-1", |heard| {
             seen = Some((heard.last.map(|(at, _)| at), heard.listening_since));
             let outcome = Outcome::Local(String::new());
-            Observation {
-                took: Duration::ZERO,
-                stages: Vec::new(),
-                outcome,
-                measured: std::collections::BTreeMap::new(),
-                witnesses: Vec::new(),
-            }
+            Observation::of(Duration::ZERO, outcome)
         });
         seen
     }

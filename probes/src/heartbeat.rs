@@ -146,13 +146,7 @@ pub fn judge(probe: &Probe, heard: &Heard<'_>) -> Observation {
             }
         }
     };
-    Observation {
-        took: Duration::ZERO,
-        stages: Vec::new(),
-        outcome,
-        measured: BTreeMap::new(),
-        witnesses: Vec::new(),
-    }
+    Observation::of(Duration::ZERO, outcome)
 }
 
 fn unknown(words: &str) -> Outcome {

@@ -167,7 +167,7 @@ pub(crate) async fn hold(look: &mut Look<'_>) -> Result<(), Stop> {
 async fn deep_only(look: &mut Look<'_>, live: &str, mut fault: Fault) -> Stop {
     let mut second = look.again();
     let asked = web::get(&mut second, &request(look, live, look.deadline())).await;
-    look.record("deep", second.elapsed());
+    look.record("deep", second.took());
     if asked.is_ok_and(|page| page.status < 500) {
         fault.stage = "deep";
         fault.words = clean_words(&format!("{}; {live} answers", fault.words));

@@ -155,9 +155,9 @@ impl<'a> Look<'a> {
         now() - self.began
     }
 
-    /// When it began.
-    pub(crate) fn began(&self) -> Instant {
-        self.began
+    /// How long it has taken so far, as [`Look::since`] counts.
+    pub(crate) fn took(&self) -> Duration {
+        self.since(self.began)
     }
 
     /// How long it has been since `began`, less the time in which the monitor itself could not work: what is measured is

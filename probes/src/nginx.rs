@@ -158,7 +158,7 @@ fn request<'r>(look: &Look<'r>, path: &'r str, accept: &'static str) -> Request<
 async fn through(look: &mut Look<'_>, via: &str) {
     let mut second = look.again();
     let asked = web::get(&mut second, &request(look, via, "*/*")).await;
-    look.record("deep", second.elapsed());
+    look.record("deep", second.took());
     let good = asked.as_ref().is_ok_and(|page| http::status_fault(page.status).is_none());
     look.put("nginx.via_ok", truth(good));
     match asked {

@@ -68,6 +68,11 @@ pub struct Witness {
 }
 
 impl Observation {
+    /// What came of a look that had no stages, measured nothing beside its answer, and heard of nobody else.
+    pub fn of(took: Duration, outcome: Outcome) -> Self {
+        Self { took, stages: Vec::new(), outcome, measured: BTreeMap::new(), witnesses: Vec::new() }
+    }
+
     /// The fault, if there was one.
     pub fn fault(&self) -> Option<&Fault> {
         match &self.outcome {

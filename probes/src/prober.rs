@@ -169,7 +169,7 @@ impl Prober {
             }
             None => Err(Stop::Local(format!("no probe of the kind {}", probe.kind.name))),
         };
-        let took = look.since(look.began());
+        let took = look.took();
         let mut measured = BTreeMap::new();
         let outcome = match ended {
             Ok(()) => {

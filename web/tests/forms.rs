@@ -30,15 +30,7 @@ impl Looker for Refused {
     fn look<'a>(&'a self, _: &'a Probe, _: &'a Address, _: &'a str) -> Looking<'a> {
         let outcome = Outcome::Fault(Fault::new(FaultKind::Refused, "tcp", "connection refused"));
         let took = Duration::from_millis(1);
-        Box::pin(async move {
-            Observation {
-                took,
-                stages: Vec::new(),
-                outcome,
-                measured: std::collections::BTreeMap::new(),
-                witnesses: Vec::new(),
-            }
-        })
+        Box::pin(async move { Observation::of(took, outcome) })
     }
 }
 

@@ -52,13 +52,7 @@ impl Looker for Gate {
                 Outcome::Answer(Answer::default())
             };
             let took = Duration::from_millis(1);
-            Observation {
-                took,
-                stages: Vec::new(),
-                outcome,
-                measured: std::collections::BTreeMap::new(),
-                witnesses: Vec::new(),
-            }
+            Observation::of(took, outcome)
         })
     }
 }

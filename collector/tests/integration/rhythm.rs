@@ -37,13 +37,7 @@ impl Looker for World {
             };
             let mut looks = self.looks.lock().unwrap();
             looks.entry(instance.to_owned()).or_default().push((began, clock.instant()));
-            Observation {
-                took: clock.instant() - began,
-                stages: Vec::new(),
-                outcome,
-                measured: std::collections::BTreeMap::new(),
-                witnesses: Vec::new(),
-            }
+            Observation::of(clock.instant() - began, outcome)
         })
     }
 }

@@ -325,10 +325,18 @@ fn cluster(look: &mut Look<'_>, nodes: &Value, this: &str) {
     let runs = |row: &&Value| row.get("running").and_then(Value::as_bool).unwrap_or(false);
     let down: Vec<String> = rows.iter().filter(|row| !runs(row)).map(name).collect();
     look.put("rabbitmq.nodes_down", down.len() as f64);
+    let own = rows.iter().find(|row| name(row) == this);
+    let apart = own.and_then(|row| row.get("partitions")).and_then(Value::as_array);
+    look.put_some("rabbitmq.partitions", apart.map(|members| members.len() as f64));
+    // Who is apart often counts as not running, too: the worse word first.
+    let apart: Vec<&str> = apart.into_iter().flatten().filter_map(Value::as_str).collect();
+    if !apart.is_empty() {
+        look.note(&format!("partitioned from: {}", apart.join(", ")));
+    }
     if !down.is_empty() {
         look.note(&format!("not running: {}", down.join(", ")));
     }
-    let Some(row) = rows.iter().find(|row| name(row) == this) else { return };
+    let Some(row) = own else { return };
     let number = |key: &str| row.get(key).and_then(Value::as_f64);
     let share = |part: &str, whole: &str| Some(number(part)? / number(whole).filter(|whole| *whole > 0.0)?);
     let flag = |key: &str| row.get(key).and_then(Value::as_bool).map(truth);
@@ -343,8 +351,6 @@ fn cluster(look: &mut Look<'_>, nodes: &Value, this: &str) {
     look.put_some("rabbitmq.processes_ratio", share("proc_used", "proc_total"));
     look.put_some("rabbitmq.run_queue", number("run_queue"));
     look.put_some("rabbitmq.uptime_seconds", number("uptime").map(|millis| millis / 1e3));
-    let partitions = row.get("partitions").and_then(Value::as_array).map(|list| list.len() as f64);
-    look.put_some("rabbitmq.partitions", partitions);
 }
 
 async fn ask_queue(look: &mut Look<'_>, exchange: &mut Exchange, queue: &str) -> Result<(), Stop> {

@@ -89,12 +89,14 @@ impl Table {
     }
 }
 
-/// Words without what differs from run to run: times, ports, numbers of processes.
+/// Words without what differs from run to run: times, ports, numbers of processes, which of two equal members.
 fn steady(words: &str) -> String {
     let time = regex::Regex::new(r"\b\d+(\.\d+)? (s|ms|µs|min|h)\b").unwrap();
     let port = regex::Regex::new(r"127\.0\.0\.1:\d+").unwrap();
     let number = regex::Regex::new(r"\b\d{3,}(\.\d+)+\b|\b\d{5,}\b").unwrap();
+    let member = regex::Regex::new(r"\b(first|second)@localhost\b").unwrap();
     let words = time.replace_all(words, "N $2");
     let words = port.replace_all(&words, "ADDRESS");
-    number.replace_all(&words, "N").into_owned()
+    let words = number.replace_all(&words, "N");
+    member.replace_all(&words, "MEMBER").into_owned()
 }

@@ -18,6 +18,7 @@ use crate::confirm::FLAP_QUIET;
 use crate::incident::{Incident, IncidentState};
 use crate::incidents::{Change, Present, Tracked, What, root_components};
 use crate::names::Names;
+use crate::recurrence::parts;
 use crate::sentence;
 use crate::store::carry_over;
 
@@ -46,8 +47,8 @@ impl Endings {
         waits
     }
 
-    /// The ends that nothing holds back any more, with whose they were.
-    pub(crate) fn due(&mut self, present: &Present<'_>) -> Vec<(Change, BTreeSet<ComponentId>)> {
+    /// The ends that nothing holds back any more.
+    pub(crate) fn due(&mut self, present: &Present<'_>) -> Vec<Change> {
         let mut changes = Vec::new();
         // Before anybody was looked at after a restart nothing is told: it may be back.
         if present.instances.iter().all(|health| *health == Health::Unknown) {
@@ -59,8 +60,7 @@ impl Endings {
             }
             let all = present.model.alerting.receivers.iter().map(|receiver| &receiver.name);
             let messages = tracked.told.end(Event::Resolve, all, present.now);
-            let roots = root_components(present.model, &tracked.incident.verdict);
-            changes.push((tracked.change(What::Updated, messages), roots));
+            changes.push(tracked.change(What::Updated, messages));
             false
         });
         changes
@@ -68,10 +68,8 @@ impl Endings {
 
     /// The incident that `group` is the return of, open again.
     pub(crate) fn back(&mut self, present: &Present<'_>, group: &Verdict) -> Option<Tracked> {
-        let roots = root_components(present.model, group);
-        let same = |tracked: &Tracked| {
-            !root_components(present.model, &tracked.incident.verdict).is_disjoint(&roots)
-        };
+        let wanted = parts(present.model, group);
+        let same = |tracked: &Tracked| !parts(present.model, &tracked.incident.verdict).is_disjoint(&wanted);
         let at = self.list.iter().position(same)?;
         let mut tracked = self.list.remove(at);
         tracked.incident.state = IncidentState::Open;

@@ -14,11 +14,11 @@ use crate::alert::route;
 use crate::announce::{Event, Message, Now, Told};
 use crate::changes::ChangeNote;
 use crate::clock::between;
-use crate::confirm::FLAP_QUIET;
-use crate::endings::{Endings, is_ending, longest_interval};
+use crate::endings::{Endings, is_ending};
 use crate::incident::{Acknowledgement, Incident, IncidentState, TimelineEntry};
 use crate::names::Names;
 use crate::recovery::{self, Recovery};
+use crate::recurrence::{self, Lately};
 use crate::sentence;
 use crate::silence::Silences;
 use crate::store::carry_over;
@@ -27,9 +27,6 @@ use crate::store::carry_over;
 const KEEP_RESOLVED: usize = 50;
 /// Lines of a timeline at most; the first and the latest are kept.
 const MAX_TIMELINE: usize = 200;
-
-/// No interval is so long that what was told before this matters.
-const LONGEST_MEMORY: Duration = Duration::from_hours(1);
 
 /// All incidents at hand.
 #[derive(Debug, Default)]
@@ -40,8 +37,8 @@ pub struct Incidents {
     endings: Endings,
     /// When causes recovered, and whom they had affected: what was seen of those before that blames nobody.
     recovered: Vec<(Timestamp, BTreeSet<ComponentId>)>,
-    /// When incidents were over that somebody had been told of, and whose they were: what breaks again soon waits.
-    told_lately: Vec<(Timestamp, BTreeSet<ComponentId>)>,
+    /// Those that are over, and whose end was told a moment ago: what breaks again soon waits.
+    lately: Lately,
     /// Changes that somebody asked for, told with the next step.
     asked: Vec<String>,
 }
@@ -182,7 +179,7 @@ impl Incidents {
     /// next step, unless somebody it affected is still unhealthy.
     pub(crate) fn reload(&mut self, old: &Model, names: &Names, now: Timestamp) {
         self.recovered.clear();
-        self.told_lately.clear();
+        self.lately.clear();
         for tracked in &mut self.open {
             let gone: Vec<String> = roots_of(&tracked.incident)
                 .iter()
@@ -237,9 +234,9 @@ impl Incidents {
         }
         self.recovered.retain(|(at, _)| between(*at, present.now) <= present.grace * 2);
         let asked = std::mem::take(&mut self.asked);
-        for (change, roots) in self.endings.due(present) {
+        for change in self.endings.due(present) {
+            self.lately.keep(&change.incident.verdict, present.now);
             changes.push(change);
-            self.told_lately.push((present.now, roots));
         }
         let mut claimed = vec![false; self.open.len()];
         for group in groups {
@@ -293,7 +290,7 @@ impl Incidents {
                     }
                     let incident = open(present, group, new_id);
                     let mut told = Told::nothing(present.now);
-                    told.recurs = self.recurs(present, &incident.verdict);
+                    told.recurs = self.lately.had(present.model, &incident.verdict, present.now);
                     let mut tracked = Tracked::new(incident, told);
                     tracked.flapped = flaps(present, &tracked.incident);
                     let messages = announce(&mut tracked, present);
@@ -334,24 +331,13 @@ impl Incidents {
                 tracked.told.end(event, all, present.now)
             };
             if !waits && (tracked.told.messages > 0 || tracked.told.recurs) {
-                let roots = root_components(present.model, &tracked.incident.verdict);
-                self.told_lately.push((present.now, roots));
+                self.lately.keep(&tracked.incident.verdict, present.now);
             }
             changes.push(tracked.change(what, messages));
             self.resolved.insert(0, tracked.incident);
             self.resolved.truncate(KEEP_RESOLVED);
         }
         changes
-    }
-
-    /// True when one of its roots was the root of an incident that was over a moment ago.
-    fn recurs(&mut self, present: &Present<'_>, verdict: &Verdict) -> bool {
-        let roots = root_components(present.model, verdict);
-        let quiet = recurrence_hold(present.model, &roots);
-        self.told_lately.retain(|(at, _)| between(*at, present.now) <= LONGEST_MEMORY);
-        self.told_lately
-            .iter()
-            .any(|(at, others)| between(*at, present.now) <= quiet && !roots.is_disjoint(others))
     }
 
     /// True when all that speaks for a new incident was seen before the cause of another recovered, which had
@@ -395,7 +381,6 @@ fn announce(tracked: &mut Tracked, present: &Present<'_>) -> Vec<Message> {
         members(present.model, verdict).iter().any(|c| present.components[c.index()] == Health::Red);
     let of_root = |root: &Suspect| root.culprit.component(present.model).map(|c| present.model.component(c));
     let hold = verdict.roots.iter().filter_map(of_root).map(|c| c.interval() * c.confirm.red_after).max();
-    let recurrence_hold = recurrence_hold(present.model, &root_components(present.model, verdict));
     let acknowledged = incident.acknowledged.as_ref().map(|ack| ack.level);
     let wanted = route::wanted(&route::Facts {
         model: present.model,
@@ -412,7 +397,7 @@ fn announce(tracked: &mut Tracked, present: &Present<'_>) -> Vec<Message> {
         level: incident.level,
         component_red,
         hold: hold.unwrap_or_default(),
-        recurrence_hold,
+        recurrence_hold: recurrence::hold(present.model, verdict),
         wanted: &wanted,
         silenced: incident.silenced,
         acknowledged,
@@ -449,11 +434,6 @@ fn flaps(present: &Present<'_>, incident: &Incident) -> bool {
 
 pub(crate) fn root_components(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
     verdict.roots.iter().filter_map(|root| root.culprit.component(model)).collect()
-}
-
-/// What breaks again within the span that releases a flapping instance must stay so for as long before it is told.
-fn recurrence_hold(model: &Model, roots: &BTreeSet<ComponentId>) -> Duration {
-    longest_interval(model, roots) * FLAP_QUIET
 }
 
 pub(crate) fn roots_of(incident: &Incident) -> &[Suspect] {

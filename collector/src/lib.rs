@@ -35,6 +35,7 @@ mod play;
 pub mod pulse;
 pub mod recent;
 mod recovery;
+mod recurrence;
 pub mod reload;
 mod remember;
 pub mod report;

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use topology::fault::FaultKind;
 use topology::level::Level;
+use topology::model::Policy;
 
 use crate::announce::Event;
 use crate::incident::{Acknowledgement, IncidentState};
@@ -169,6 +170,24 @@ fn an_outage_that_lasts_ends_at_once() {
     play.broken.clear();
     play.rounds(2);
     assert_eq!(play.messages(), ["open", "resolve"]);
+}
+
+#[test]
+fn another_shard_that_breaks_is_news_and_another_copy_waits() {
+    let second = |policy: Policy| {
+        let mut model = testkit::model("db x4 tcp");
+        model.components[0].policy = policy;
+        let mut play = Play::of(model);
+        play.break_it("db-1", refused());
+        play.rounds(12);
+        play.broken.clear();
+        play.rounds(3);
+        play.break_it("db-2", refused());
+        play.rounds(4);
+        play.messages()
+    };
+    assert_eq!(second(Policy::Shards), ["open", "resolve", "open"]);
+    assert_eq!(second(Policy::DEFAULT), ["open", "resolve"]);
 }
 
 #[test]

@@ -243,6 +243,13 @@ pub struct Instance {
     pub labels: BTreeMap<String, String>,
 }
 
+impl Instance {
+    /// The shard it belongs to where its component holds its data in shards: the label `shard`, else itself.
+    pub fn shard(&self) -> &str {
+        self.labels.get("shard").unwrap_or(&self.name)
+    }
+}
+
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {

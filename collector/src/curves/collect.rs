@@ -206,7 +206,7 @@ fn parts(model: &Model, board: &Board, component: topology::model::ComponentId) 
     for id in of.instance_ids() {
         let instance = model.instance(id);
         let part = match of.policy {
-            Policy::Shards => instance.labels.get("shard").unwrap_or(&instance.name).clone(),
+            Policy::Shards => instance.shard().to_owned(),
             _ => String::new(),
         };
         parts.entry(part).or_default().push(id);

@@ -1,6 +1,7 @@
 //! Whole outages, played through the engine without waiting.
 
 use super::*;
+use crate::board::MonitorState;
 use crate::play::{PLATFORM, Play};
 use crate::testkit;
 use topology::level::Level;

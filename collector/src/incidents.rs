@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use topology::level::{Health, Level};
+use topology::level::Health;
 use topology::model::{ComponentId, InstanceId, Model};
 use topology::text::Text;
 use topology::verdict::{Culprit, Suspect, Verdict};
@@ -13,10 +13,12 @@ use topology::verdict::{Culprit, Suspect, Verdict};
 use crate::alert::route;
 use crate::announce::{Event, Message, Now, Told};
 use crate::changes::ChangeNote;
+use crate::chronicle::{culprits, note, open, resolve, update};
 use crate::clock::between;
 use crate::endings::{Endings, is_ending};
-use crate::incident::{Acknowledgement, Incident, IncidentState, TimelineEntry};
+use crate::incident::{Acknowledgement, Incident, IncidentState};
 use crate::names::Names;
+use crate::outages::{groups, members, roots_of, same, worth_opening};
 use crate::recovery::{self, Recovery};
 use crate::recurrence::{self, Lately};
 use crate::sentence;
@@ -25,9 +27,6 @@ use crate::store::carry_over;
 
 /// Resolved incidents that are kept at hand.
 const KEEP_RESOLVED: usize = 50;
-/// Lines of a timeline at most; the first and the latest are kept.
-const MAX_TIMELINE: usize = 200;
-
 /// All incidents at hand.
 #[derive(Debug, Default)]
 pub struct Incidents {
@@ -430,247 +429,4 @@ fn flaps(present: &Present<'_>, incident: &Incident) -> bool {
             .component(model)
             .is_some_and(|c| model.component(c).instance_ids().any(|id| (present.flapping)(id))),
     })
-}
-
-pub(crate) fn root_components(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
-    verdict.roots.iter().filter_map(|root| root.culprit.component(model)).collect()
-}
-
-pub(crate) fn roots_of(incident: &Incident) -> &[Suspect] {
-    &incident.verdict.roots
-}
-
-pub(crate) fn in_components(model: &Model, root: &Suspect, components: &BTreeSet<ComponentId>) -> bool {
-    root.culprit.component(model).is_some_and(|component| components.contains(&component))
-}
-
-/// The components an incident is about.
-pub(crate) fn members(model: &Model, verdict: &Verdict) -> BTreeSet<ComponentId> {
-    let roots = verdict.roots.iter().filter_map(|root| root.culprit.component(model));
-    roots.chain(verdict.affected.iter().map(|affected| affected.component)).collect()
-}
-
-/// Splits the verdict into connected outages: roots of one component, or that share somebody affected.
-fn groups(present: &Present<'_>) -> Vec<Verdict> {
-    let verdict = present.verdict;
-    let n = verdict.roots.len();
-    let component = |i: usize| verdict.roots[i].culprit.component(present.model);
-    // Affected components carry their nearest root only; who else reaches them shares them as well.
-    let mut group: Vec<usize> = (0..n).collect();
-    for i in 0..n {
-        for j in 0..i {
-            let shares = component(i) == component(j) || {
-                let reach = |r: usize| -> BTreeSet<ComponentId> {
-                    verdict.affected.iter().filter(|a| a.root == r).map(|a| a.component).collect()
-                };
-                let (a, b) = (reach(i), reach(j));
-                verdict.affected.iter().any(|x| {
-                    let from: BTreeSet<ComponentId> =
-                        x.over.iter().map(|e| present.model.dependencies[e.index()].to).collect();
-                    let touches = |r: usize, set: &BTreeSet<ComponentId>| {
-                        x.root == r || from.iter().any(|c| set.contains(c) || Some(*c) == component(r))
-                    };
-                    touches(i, &a) && touches(j, &b)
-                })
-            };
-            if shares {
-                let (old, new) = (group[i].max(group[j]), group[i].min(group[j]));
-                group.iter_mut().filter(|g| **g == old).for_each(|g| *g = new);
-            }
-        }
-    }
-    let mut out = Vec::new();
-    for leader in 0..n {
-        let roots: Vec<usize> = (0..n).filter(|i| group[*i] == leader).collect();
-        if roots.is_empty() {
-            continue;
-        }
-        let renumber = |root: usize| roots.iter().position(|r| *r == root);
-        let own: Vec<Suspect> = roots.iter().map(|i| verdict.roots[*i].clone()).collect();
-        let mut part = Verdict {
-            affected: verdict
-                .affected
-                .iter()
-                .filter_map(|a| {
-                    renumber(a.root).map(|root| topology::verdict::Affected { root, ..a.clone() })
-                })
-                .collect(),
-            explained: verdict.explained.iter().filter_map(|(id, r)| Some((*id, renumber(*r)?))).collect(),
-            suspects: own.clone(),
-            roots: own,
-        };
-        let inside = members(present.model, &part);
-        let others = verdict.suspects.iter().skip(n).filter(|s| in_components(present.model, s, &inside));
-        part.suspects.extend(others.cloned());
-        out.push(part);
-    }
-    out
-}
-
-/// Takes roots out of a group; what they explained follows from the first that stays.
-pub(crate) fn drop_roots(group: &mut Verdict, is_dropped: &dyn Fn(&Suspect) -> bool) {
-    let mut kept = 0..;
-    let places: Vec<usize> = group
-        .roots
-        .iter()
-        .map(|root| if is_dropped(root) { 0 } else { kept.next().unwrap_or_default() })
-        .collect();
-    let place = |root: usize| places.get(root).copied().unwrap_or_default();
-    group.affected.iter_mut().for_each(|affected| affected.root = place(affected.root));
-    group.explained.iter_mut().for_each(|(_, root)| *root = place(*root));
-    group.roots.retain(|root| !is_dropped(root));
-    group.suspects.retain(|suspect| !is_dropped(suspect));
-}
-
-/// The same outage: a root in common, or one's root among the other's affected.
-fn same(present: &Present<'_>, incident: &Incident, group: &Verdict) -> bool {
-    let root_components = |verdict: &Verdict| root_components(present.model, verdict);
-    let culprit = |root: &Suspect| incident.verdict.roots.iter().any(|r| r.culprit == root.culprit);
-    let (old, new) = (members(present.model, &incident.verdict), members(present.model, group));
-    group.roots.iter().any(culprit)
-        || root_components(group).iter().any(|c| old.contains(c))
-        || root_components(&incident.verdict).iter().any(|c| new.contains(c))
-}
-
-/// Anything red, or a component whose dependants get worse answers. A limit that comes near, or one slow
-/// instance of several, is shown on the page and pages nobody.
-fn worth_opening(present: &Present<'_>, group: &Verdict) -> bool {
-    let impaired = |c: ComponentId| present.components[c.index()] == Health::Impaired;
-    let way =
-        |root: &Suspect| matches!(root.culprit, Culprit::Edge(_) | Culprit::Way { .. } | Culprit::Monitor);
-    level_of(present, group) == Level::Red
-        || members(present.model, group).into_iter().any(impaired)
-        || group.roots.iter().any(way)
-}
-
-/// The worst level of its components; a single red instance makes an incident yellow or red as its
-/// component is, and is red itself.
-fn level_of(present: &Present<'_>, group: &Verdict) -> Level {
-    let components = members(present.model, group).into_iter().map(|c| present.components[c.index()].level());
-    let instances = group.roots.iter().filter_map(|root| match root.culprit {
-        Culprit::Instance(id) => Some(present.instances[id.index()].level()),
-        _ => None,
-    });
-    components.chain(instances).max_by_key(|level| level.rank()).unwrap_or(Level::Green)
-}
-
-/// The level people see: the worst component's.
-fn shown_level(present: &Present<'_>, group: &Verdict) -> Level {
-    let components = members(present.model, group).into_iter().map(|c| present.components[c.index()].level());
-    components.max_by_key(|level| level.rank()).unwrap_or(Level::Yellow)
-}
-
-fn open(present: &Present<'_>, group: Verdict, new_id: &dyn Fn(Timestamp) -> String) -> Incident {
-    let onset = group.roots.iter().filter_map(|root| (present.onset_of)(root.culprit)).min();
-    let opened_at = onset.unwrap_or(present.now);
-    let (title, advice) = sentence::of_verdict(present.model, &group, present.instances);
-    let mut incident = Incident {
-        id: new_id(present.now),
-        state: IncidentState::Open,
-        level: shown_level(present, &group),
-        opened_at,
-        resolved_at: None,
-        title: title.clone(),
-        advice,
-        verdict: group,
-        timeline: Vec::new(),
-        acknowledged: None,
-        silenced: false,
-        subsumed_by: None,
-    };
-    for (at, what) in first_lines(present, &incident) {
-        note(&mut incident, at, what);
-    }
-    note(&mut incident, present.now, title);
-    tell_changes(&mut incident, present);
-    incident
-}
-
-/// Puts the changes to its suspects shortly before its onset into the timeline; true when one is new there.
-fn tell_changes(incident: &mut Incident, present: &Present<'_>) -> bool {
-    let mut any = false;
-    for change in present.changes.iter().filter(|change| change.shortly_before(incident.opened_at)) {
-        let verdict = &incident.verdict;
-        let suspects = || verdict.roots.iter().chain(&verdict.suspects).map(|suspect| suspect.culprit);
-        let entry = TimelineEntry { at: change.at, what: sentence::was_changed(change) };
-        // A full timeline gives up lines of its own: what it gave up is not told again and again.
-        if incident.timeline.len() >= MAX_TIMELINE
-            || incident.timeline.contains(&entry)
-            || !change.concerns_any(present.model, suspects())
-        {
-            continue;
-        }
-        let place = incident.timeline.partition_point(|other| other.at <= entry.at);
-        incident.timeline.insert(place, entry);
-        any = true;
-    }
-    any
-}
-
-/// When each of the roots went bad.
-fn first_lines(present: &Present<'_>, incident: &Incident) -> Vec<(Timestamp, Text)> {
-    let mut lines: Vec<(Timestamp, Text)> = incident
-        .verdict
-        .roots
-        .iter()
-        .filter_map(|root| {
-            Some(((present.onset_of)(root.culprit)?, sentence::went_bad(present.model, root.culprit)))
-        })
-        .collect();
-    lines.sort_by_key(|(at, _)| *at);
-    lines
-}
-
-fn culprits(verdict: &Verdict) -> BTreeSet<Culprit> {
-    verdict.roots.iter().map(|root| root.culprit).collect()
-}
-
-/// Takes the new verdict over; true when it says something new.
-fn update(incident: &mut Incident, present: &Present<'_>, group: Verdict) -> bool {
-    let (before, after) = (culprits(&incident.verdict), culprits(&group));
-    let level = shown_level(present, &group);
-    let (title, advice) = sentence::of_verdict(present.model, &group, present.instances);
-    let affected = |verdict: &Verdict| -> BTreeSet<ComponentId> {
-        verdict.affected.iter().map(|a| a.component).collect()
-    };
-    let newly: Vec<ComponentId> =
-        affected(&group).difference(&affected(&incident.verdict)).copied().collect();
-    if !newly.is_empty() {
-        note(incident, present.now, sentence::now_affected(present.model, &newly));
-    }
-    if before != after {
-        note(incident, present.now, title.clone());
-    }
-    let worse = level.rank() > incident.level.rank();
-    incident.level = if worse { level } else { incident.level };
-    incident.title = title;
-    incident.advice = advice;
-    incident.verdict = group;
-    let told = tell_changes(incident, present);
-    before != after || worse || !newly.is_empty() || told
-}
-
-fn resolve(mut incident: Incident, present: &Present<'_>) -> Incident {
-    incident.state = IncidentState::Resolved;
-    incident.resolved_at = Some(present.now);
-    if let Some(into) = &incident.subsumed_by {
-        let what = sentence::part_of(into);
-        note(&mut incident, present.now, what);
-        return incident;
-    }
-    if incident.verdict.roots.is_empty() {
-        // Its roots were taken out of the file, and that is what ended it.
-        return incident;
-    }
-    let (title, _) = sentence::of_verdict(present.model, &incident.verdict, present.instances);
-    incident.title = title;
-    note(&mut incident, present.now, sentence::all_green_again());
-    incident
-}
-
-pub(crate) fn note(incident: &mut Incident, at: Timestamp, what: Text) {
-    if incident.timeline.len() >= MAX_TIMELINE {
-        incident.timeline.remove(MAX_TIMELINE / 2);
-    }
-    incident.timeline.push(TimelineEntry { at, what });
 }

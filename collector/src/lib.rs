@@ -9,6 +9,7 @@ mod beside;
 pub mod board;
 pub mod case;
 pub mod changes;
+mod chronicle;
 pub mod clock;
 mod compose;
 pub mod confirm;
@@ -28,6 +29,7 @@ pub mod looked;
 mod looks;
 mod names;
 pub mod objectives;
+mod outages;
 pub mod outlook;
 mod pace;
 #[cfg(test)]

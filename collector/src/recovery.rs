@@ -8,8 +8,10 @@ use topology::level::Health;
 use topology::model::{ComponentId, InstanceId};
 use topology::verdict::{Culprit, Suspect, Verdict};
 
+use crate::chronicle::note;
 use crate::clock::between;
-use crate::incidents::{Present, Tracked, drop_roots, in_components, members, note, roots_of};
+use crate::incidents::{Present, Tracked};
+use crate::outages::{drop_roots, in_components, members, roots_of};
 use crate::sentence;
 
 /// A value over the last minute (the share of errors in an access log, a rate) remembers an outage for as long after its

@@ -215,8 +215,12 @@ fn of_quiet(scene: &Scene<'_>, cause: &Cause, culprit: Culprit) -> Vec<Evidence>
         )),
         Why::AllCallers => list.push(sentence(
             "own_probe",
-            format!("{name} answers this monitor, and none of its callers: its own side of the network"),
-            format!("{name} 能应答监控，却不应答任何调用方：故障在它一侧的网络"),
+            format!(
+                "{name} answers this monitor, and none of its callers: its side of the network, or what it asks of them (a password, a right, a limit)"
+            ),
+            format!(
+                "{name} 能应答监控，却不应答任何调用方：故障在它一侧的网络，或在它对调用方的要求（密码、权限、限额）"
+            ),
         )),
         _ => {
             let model = scene.situation.model;

@@ -35,6 +35,8 @@ use crate::usual::Usual;
 pub const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// Neighbours looked at at once after a confirmed red, at most.
 const MAX_NEIGHBOURS: usize = 200;
+/// So many calls of [`Engine::expire`] sweep the past of all jobs once.
+const SWEEPS: usize = 60;
 /// Accused who are asked at once, at most.
 const MOST_ACCUSED: usize = 16;
 /// Sight is judged over at least this many probes.
@@ -150,6 +152,8 @@ pub struct Engine {
     pub(crate) interned: Interned,
     /// Nobody was unhealthy when the last board was made.
     calm: bool,
+    /// The job whose past was swept last.
+    swept: JobId,
     new_id: NewId,
     sequence: u64,
     local_errors: u64,
@@ -184,6 +188,7 @@ impl Engine {
             burning: None,
             interned: Interned::default(),
             calm: true,
+            swept: 0,
             new_id,
             sequence: first_sequence,
             local_errors: 0,
@@ -457,7 +462,14 @@ impl Engine {
         for (job, state) in self.jobs.iter().zip(&mut self.states) {
             let interval = state.tracker.interval(job.probe.interval);
             any |= state.tracker.expire(now, interval);
-            state.recent.prune(now);
+        }
+        // A look prunes what came before it. Who is not looked at is swept in turn: all of them every time would
+        // touch more memory than all looks do.
+        for _ in 0..self.states.len().div_ceil(SWEEPS) {
+            self.swept = (self.swept + 1) % self.states.len();
+            if let Some(state) = self.states.get_mut(self.swept) {
+                state.recent.prune(now);
+            }
         }
         any
     }

@@ -18,7 +18,7 @@ use crate::store::{Batch, LevelChange, LevelDetail, LookRow, health_word};
 
 /// Every level is said again this often, so that no reader looks back further than that.
 pub(crate) const SAID_AGAIN_EVERY: Duration = Duration::from_hours(6);
-/// Boards come twice a second. When none came for so long, nobody was watching: stopped, or starved.
+/// A board comes every second. When none came for so long, nobody was watching: stopped, or starved.
 pub(crate) const GAP: Duration = Duration::from_secs(10);
 /// What was looked at is handed over this often, when nothing else is.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(2);

@@ -37,8 +37,9 @@ use crate::store::{Batch, Restored};
 use crate::turns::Turns;
 use crate::watch::{BoardPublisher, BoardWatch, board_channel};
 
-/// A board at least this often, so that figures and ages are fresh.
-const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+/// A board at least this often, so that figures and ages are fresh; a level that changes makes one at once. Each touches the
+/// state of every instance, most of it from memory: at 3,000 targets ten percent of all that the monitor does.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// The first look at everything is spread over this.
 const FIRST_ROUND: Duration = Duration::from_millis(800);
 /// Rates are over this window.

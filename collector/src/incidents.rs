@@ -18,8 +18,8 @@ use crate::clock::between;
 use crate::endings::{Endings, is_ending};
 use crate::incident::{Acknowledgement, Incident, IncidentState};
 use crate::names::Names;
-use crate::outages::{groups, members, roots_of, same, worth_opening};
-use crate::recovery::{self, Recovery};
+use crate::outages::{groups, has_root_of, members, roots_of, same, worth_opening};
+use crate::recovery::{self, Recovery, Wake};
 use crate::recurrence::{self, Lately};
 use crate::sentence;
 use crate::silence::Silences;
@@ -54,6 +54,8 @@ pub(crate) struct Tracked {
     /// The roots that were themselves seen to be bad. A consumer blamed for its queue's backlog may never be, and what
     /// was not bad does not recover.
     pub(crate) were_bad: BTreeSet<Culprit>,
+    /// Whom it was about, and until when.
+    pub(crate) wake: Wake,
 }
 
 /// What the incidents need to know of the present.
@@ -192,6 +194,7 @@ impl Incidents {
             if !tracked.were_bad.is_empty() {
                 tracked.were_bad = culprits(&incident.verdict);
             }
+            tracked.wake = Wake::default();
             (tracked.incident, tracked.told, tracked.recovering) = (incident, told, None);
         }
         self.endings.reload(old, names);
@@ -227,6 +230,7 @@ impl Incidents {
         let mut changes = Vec::new();
         let mut groups = groups(present);
         for tracked in &mut self.open {
+            tracked.wake.pass(present, &tracked.incident.verdict);
             if let Some(recovered) = recovery::hold(tracked, present, &mut groups) {
                 self.recovered.push((present.now, recovered));
             }
@@ -238,6 +242,8 @@ impl Incidents {
             changes.push(change);
         }
         let mut claimed = vec![false; self.open.len()];
+        // Who still has its cause goes first: it is no other's.
+        groups.sort_by_key(|group| !self.open.iter().any(|tracked| has_root_of(&tracked.incident, group)));
         for group in groups {
             let mut matched: Vec<usize> = (0..self.open.len())
                 .filter(|i| !claimed[*i] && same(present, &self.open[*i].incident, &group))
@@ -276,7 +282,13 @@ impl Incidents {
                         changes.push(tracked.change(What::Updated, messages));
                     }
                 }
-                None if worth_opening(present, &group) && !self.is_old_news(present, &group) => {
+                None if worth_opening(present, &group)
+                    && !self.is_old_news(present, &group)
+                    && !self
+                        .open
+                        .iter()
+                        .any(|tracked| tracked.wake.has(present, &tracked.incident, &group)) =>
+                {
                     if let Some(mut tracked) = self.endings.back(present, &group) {
                         self.resolved.retain(|incident| incident.id != tracked.incident.id);
                         update(&mut tracked.incident, present, group);
@@ -359,7 +371,14 @@ impl Incidents {
 
 impl Tracked {
     fn new(incident: Incident, told: Told) -> Self {
-        Self { incident, told, recovering: None, flapped: false, were_bad: BTreeSet::new() }
+        Self {
+            incident,
+            told,
+            recovering: None,
+            flapped: false,
+            were_bad: BTreeSet::new(),
+            wake: Wake::default(),
+        }
     }
 
     pub(crate) fn note(&mut self, at: Timestamp, what: Text) {

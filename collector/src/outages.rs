@@ -102,12 +102,16 @@ pub(crate) fn drop_roots(group: &mut Verdict, is_dropped: &dyn Fn(&Suspect) -> b
     group.suspects.retain(|suspect| !is_dropped(suspect));
 }
 
+/// True when they have a root in common.
+pub(crate) fn has_root_of(incident: &Incident, group: &Verdict) -> bool {
+    group.roots.iter().any(|root| incident.verdict.roots.iter().any(|known| known.culprit == root.culprit))
+}
+
 /// The same outage: a root in common, or one's root among the other's affected.
 pub(crate) fn same(present: &Present<'_>, incident: &Incident, group: &Verdict) -> bool {
     let root_components = |verdict: &Verdict| root_components(present.model, verdict);
-    let culprit = |root: &Suspect| incident.verdict.roots.iter().any(|r| r.culprit == root.culprit);
     let (old, new) = (members(present.model, &incident.verdict), members(present.model, group));
-    group.roots.iter().any(culprit)
+    has_root_of(incident, group)
         || root_components(group).iter().any(|c| old.contains(c))
         || root_components(&incident.verdict).iter().any(|c| new.contains(c))
 }

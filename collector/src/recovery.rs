@@ -10,6 +10,7 @@ use topology::verdict::{Culprit, Suspect, Verdict};
 
 use crate::chronicle::note;
 use crate::clock::between;
+use crate::incident::Incident;
 use crate::incidents::{Present, Tracked};
 use crate::outages::{drop_roots, in_components, members, roots_of};
 use crate::sentence;
@@ -89,6 +90,30 @@ pub(crate) fn hold(
         incident.title = sentence::recovering(present.model, roots_of(incident), left);
     }
     (!newly.is_empty()).then_some(members)
+}
+
+/// Whom an outage that goes on was about a moment ago: its causes come and go while it ends (a database that starts is
+/// red in turn with its replicas), and who has suffered and is not well yet is nobody's new outage.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wake {
+    until: BTreeMap<ComponentId, Timestamp>,
+}
+
+impl Wake {
+    /// Keeps whom the outage is about now, and lets go whom it has not been about for [`Present::grace`].
+    pub(crate) fn pass(&mut self, present: &Present<'_>, verdict: &Verdict) {
+        self.until.extend(members(present.model, verdict).into_iter().map(|member| (member, present.now)));
+        self.until.retain(|_, at| between(*at, present.now) <= present.grace);
+    }
+
+    /// True when all roots of `group` lie where the outage was, and no longer is.
+    pub(crate) fn has(&self, present: &Present<'_>, incident: &Incident, group: &Verdict) -> bool {
+        let still = members(present.model, &incident.verdict);
+        group.roots.iter().all(|root| {
+            let component = root.culprit.component(present.model);
+            component.is_some_and(|id| self.until.contains_key(&id) && !still.contains(&id))
+        })
+    }
 }
 
 /// True when a component of which instances were unhealthy by the doing of a root has none any more.

@@ -422,6 +422,32 @@ fn lesson_03_what_was_seen_before_the_cause_recovered_opens_nothing_afterwards()
     assert_eq!(play.messages(), ["open", "resolve"]);
 }
 
+#[test]
+fn who_was_affected_a_moment_ago_is_not_yet_an_outage_of_his_own() {
+    let mut play = Play::new("web x4 -> order, pay\norder x2 -> db\npay x2\ndb x4 tcp");
+    let break_all = |play: &mut Play, name: &str, count: usize, on: Option<&str>| {
+        for i in 1..=count {
+            play.break_it(&format!("{name}-{i}"), on.map_or_else(refused, testkit::blames));
+        }
+    };
+    break_all(&mut play, "db", 4, None);
+    break_all(&mut play, "order", 2, Some("db"));
+    break_all(&mut play, "web", 4, Some("order"));
+    play.rounds(5);
+    assert_eq!(play.board.open.len(), 1);
+    // The databases start again one by one; in the crowd that comes back the servers fail on somebody else.
+    for well in ["db-1", "db-2", "order-1", "order-2"] {
+        play.broken.remove(well);
+    }
+    play.break_it("db-3", testkit::fault(FaultKind::BadAnswer, "the database system is starting up"));
+    break_all(&mut play, "web", 4, Some("pay"));
+    play.rounds(2);
+    assert_eq!(play.board.open.len(), 1, "{:?}", play.roots());
+    // What stays is an outage.
+    play.rounds(8);
+    assert_eq!(play.board.open.len(), 2, "{:?}", play.roots());
+}
+
 /// What may happen in a history.
 #[derive(Clone, Debug)]
 enum Happens {

@@ -62,7 +62,8 @@ pub(crate) async fn drill(dir: &Path, options: DrillOptions) -> Result<u8> {
         What::Overload => overload::run(&stage, options).await?,
     };
     if stage.stop.is_cancelled() {
-        eprintln!("stopped before its end: `ordering-platform audit` tells what became of its orders");
+        let words = "stopped before its end: `ordering-platform audit` tells what became of its orders";
+        stage.tell(words, || serde_json::json!({ "stopped": true }));
         return Ok(130);
     }
     let lost = audit::audit(dir, DELIVERY, options.json).await?;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use topology::model::ComponentId;
+use topology::level::Health;
+use topology::model::{ComponentId, InstanceId};
 use topology::text::Text;
 use topology::verdict::{Culprit, Verdict};
 
 use crate::incident::{Incident, IncidentState, TimelineEntry};
 use crate::incidents::Present;
-use crate::outages::shown_level;
+use crate::outages::{root_components, shown_level};
 use crate::sentence;
 
 /// Lines of a timeline at most; the first and the latest are kept.
@@ -107,8 +108,49 @@ pub(crate) fn update(incident: &mut Incident, present: &Present<'_>, group: Verd
     before != after || worse || !newly.is_empty() || told
 }
 
+/// What an incident is called when it is over: what its cause was at its worst, not the little that was left of it (the
+/// limit that a database is past for a minute after it hung).
+#[derive(Clone, Debug)]
+pub(crate) struct Called {
+    title: Text,
+    severity: u8,
+    components: BTreeSet<ComponentId>,
+}
+
+impl Called {
+    /// One that is new here, or comes from a database.
+    pub(crate) fn of(incident: &Incident) -> Self {
+        Self { title: incident.title.clone(), severity: 0, components: BTreeSet::new() }
+    }
+
+    /// Its verdict was renewed: the name is another when it is as bad as ever, or somebody else is the cause.
+    pub(crate) fn goes_on(&mut self, present: &Present<'_>, incident: &Incident) {
+        let components = root_components(present.model, &incident.verdict);
+        let severity = incident.verdict.roots.iter().map(|root| severity(present, root.culprit)).max();
+        let severity = severity.unwrap_or_default();
+        if severity >= self.severity || !components.is_subset(&self.components) {
+            *self = Self { title: incident.title.clone(), severity, components };
+        }
+    }
+}
+
+/// How bad a cause itself is; a way is as bad as can be.
+fn severity(present: &Present<'_>, culprit: Culprit) -> u8 {
+    let of = |id: InstanceId| present.instances[id.index()].severity();
+    match culprit {
+        Culprit::Instance(id) => of(id),
+        Culprit::Component(id) => {
+            present.model.component(id).instance_ids().map(of).max().unwrap_or_default()
+        }
+        Culprit::Label(label) => label.instances(present.model).map(of).max().unwrap_or_default(),
+        Culprit::Edge(_) | Culprit::Way { .. } | Culprit::Monitor | Culprit::MonitorSight(_) => {
+            Health::Red.severity()
+        }
+    }
+}
+
 /// Its end.
-pub(crate) fn resolve(mut incident: Incident, present: &Present<'_>) -> Incident {
+pub(crate) fn resolve(mut incident: Incident, called: &Called, present: &Present<'_>) -> Incident {
     incident.state = IncidentState::Resolved;
     incident.resolved_at = Some(present.now);
     if let Some(into) = &incident.subsumed_by {
@@ -120,8 +162,7 @@ pub(crate) fn resolve(mut incident: Incident, present: &Present<'_>) -> Incident
         // Its roots were taken out of the file, and that is what ended it.
         return incident;
     }
-    let (title, _) = sentence::of_verdict(present.model, &incident.verdict, present.instances);
-    incident.title = title;
+    incident.title = called.title.clone();
     note(&mut incident, present.now, sentence::all_green_again());
     incident
 }

@@ -13,7 +13,7 @@ use topology::verdict::{Culprit, Suspect, Verdict};
 use crate::alert::route;
 use crate::announce::{Event, Message, Now, Told};
 use crate::changes::ChangeNote;
-use crate::chronicle::{culprits, note, open, resolve, update};
+use crate::chronicle::{Called, culprits, note, open, resolve, update};
 use crate::clock::between;
 use crate::endings::{Endings, is_ending};
 use crate::incident::{Acknowledgement, Incident, IncidentState};
@@ -56,6 +56,8 @@ pub(crate) struct Tracked {
     pub(crate) were_bad: BTreeSet<Culprit>,
     /// Whom it was about, and until when.
     pub(crate) wake: Wake,
+    /// What it is called when it is over.
+    pub(crate) called: Called,
 }
 
 /// What the incidents need to know of the present.
@@ -276,6 +278,7 @@ impl Incidents {
                         // What was getting well is not what it is now.
                         tracked.recovering = None;
                     }
+                    tracked.called.goes_on(present, &tracked.incident);
                     tracked.flapped = flaps(present, &tracked.incident);
                     let messages = announce(tracked, present);
                     if changed || !messages.is_empty() {
@@ -292,6 +295,7 @@ impl Incidents {
                     if let Some(mut tracked) = self.endings.back(present, &group) {
                         self.resolved.retain(|incident| incident.id != tracked.incident.id);
                         update(&mut tracked.incident, present, group);
+                        tracked.called.goes_on(present, &tracked.incident);
                         tracked.flapped = flaps(present, &tracked.incident);
                         let messages = announce(&mut tracked, present);
                         changes.push(tracked.change(What::Updated, messages));
@@ -303,6 +307,7 @@ impl Incidents {
                     let mut told = Told::nothing(present.now);
                     told.recurs = self.lately.had(present.model, &incident.verdict, present.now);
                     let mut tracked = Tracked::new(incident, told);
+                    tracked.called.goes_on(present, &tracked.incident);
                     tracked.flapped = flaps(present, &tracked.incident);
                     let messages = announce(&mut tracked, present);
                     changes.push(tracked.change(What::Opened, messages));
@@ -333,7 +338,7 @@ impl Incidents {
                 let affected = members(present.model, &tracked.incident.verdict);
                 self.recovered.push((present.now, affected));
             }
-            tracked.incident = resolve(tracked.incident, present);
+            tracked.incident = resolve(tracked.incident, &tracked.called, present);
             let waits = !subsumed && self.endings.keep(&tracked, present);
             let messages = if waits {
                 Vec::new()
@@ -372,6 +377,7 @@ impl Incidents {
 impl Tracked {
     fn new(incident: Incident, told: Told) -> Self {
         Self {
+            called: Called::of(&incident),
             incident,
             told,
             recovering: None,

@@ -163,6 +163,26 @@ fn what_comes_back_before_its_end_is_told_is_the_same_incident() {
 }
 
 #[test]
+fn an_outage_is_called_at_its_end_what_it_was_at_its_worst() {
+    let mut play = Play::new("web x2 -> db\ndb tcp");
+    play.break_it("db-1", testkit::fault(FaultKind::Hung, "connected, no answer in 1.5 s"));
+    for i in 1..=2 {
+        play.break_it(&format!("web-{i}"), testkit::blames("db"));
+    }
+    play.rounds(12);
+    let title = play.board.open[0].title.clone();
+    assert!(title.en.contains("hung"), "{title:?}");
+    // It answers, and is still slow to take who waited.
+    play.broken.clear();
+    play.break_it("db-1", testkit::answer(&[("tcp.connect_seconds", 0.3)]));
+    play.rounds(6);
+    play.broken.clear();
+    play.rounds(12);
+    assert!(play.board.open.is_empty());
+    assert_eq!(play.board.resolved[0].title, title);
+}
+
+#[test]
 fn an_outage_that_lasts_ends_at_once() {
     let mut play = Play::new("a tcp\nb tcp");
     play.break_it("a-1", refused());

@@ -109,27 +109,23 @@ pub(crate) fn update(incident: &mut Incident, present: &Present<'_>, group: Verd
 }
 
 /// What an incident is called when it is over: what its cause was at its worst, not the little that was left of it (the
-/// limit that a database is past for a minute after it hung).
-#[derive(Clone, Debug)]
+/// limit that a database is past for a minute after it hung). Of one that comes from a database or another topology
+/// nothing is known.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Called {
-    title: Text,
+    title: Option<Text>,
     severity: u8,
     components: BTreeSet<ComponentId>,
 }
 
 impl Called {
-    /// One that is new here, or comes from a database.
-    pub(crate) fn of(incident: &Incident) -> Self {
-        Self { title: incident.title.clone(), severity: 0, components: BTreeSet::new() }
-    }
-
     /// Its verdict was renewed: the name is another when it is as bad as ever, or somebody else is the cause.
     pub(crate) fn goes_on(&mut self, present: &Present<'_>, incident: &Incident) {
         let components = root_components(present.model, &incident.verdict);
         let severity = incident.verdict.roots.iter().map(|root| severity(present, root.culprit)).max();
         let severity = severity.unwrap_or_default();
         if severity >= self.severity || !components.is_subset(&self.components) {
-            *self = Self { title: incident.title.clone(), severity, components };
+            *self = Self { title: Some(incident.title.clone()), severity, components };
         }
     }
 }
@@ -162,7 +158,8 @@ pub(crate) fn resolve(mut incident: Incident, called: &Called, present: &Present
         // Its roots were taken out of the file, and that is what ended it.
         return incident;
     }
-    incident.title = called.title.clone();
+    let now = || sentence::of_verdict(present.model, &incident.verdict, present.instances).0;
+    incident.title = called.title.clone().unwrap_or_else(now);
     note(&mut incident, present.now, sentence::all_green_again());
     incident
 }

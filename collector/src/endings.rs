@@ -13,6 +13,7 @@ use topology::model::{ComponentId, Model};
 use topology::verdict::Verdict;
 
 use crate::announce::{Event, Told};
+use crate::chronicle::Called;
 use crate::clock::between;
 use crate::confirm::FLAP_QUIET;
 use crate::incident::{Incident, IncidentState};
@@ -84,7 +85,7 @@ impl Endings {
     pub(crate) fn reload(&mut self, old: &Model, names: &Names) {
         for tracked in &mut self.list {
             let kept = carry_over(old, names, &tracked.incident, &tracked.told);
-            (tracked.incident, tracked.told) = (kept.incident, kept.told);
+            (tracked.incident, tracked.told, tracked.called) = (kept.incident, kept.told, Called::default());
         }
     }
 }

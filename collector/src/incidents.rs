@@ -196,7 +196,7 @@ impl Incidents {
             if !tracked.were_bad.is_empty() {
                 tracked.were_bad = culprits(&incident.verdict);
             }
-            tracked.wake = Wake::default();
+            (tracked.wake, tracked.called) = (Wake::default(), Called::default());
             (tracked.incident, tracked.told, tracked.recovering) = (incident, told, None);
         }
         self.endings.reload(old, names);
@@ -278,9 +278,7 @@ impl Incidents {
                         // What was getting well is not what it is now.
                         tracked.recovering = None;
                     }
-                    tracked.called.goes_on(present, &tracked.incident);
-                    tracked.flapped = flaps(present, &tracked.incident);
-                    let messages = announce(tracked, present);
+                    let messages = tracked.renewed(present);
                     if changed || !messages.is_empty() {
                         changes.push(tracked.change(What::Updated, messages));
                     }
@@ -295,9 +293,7 @@ impl Incidents {
                     if let Some(mut tracked) = self.endings.back(present, &group) {
                         self.resolved.retain(|incident| incident.id != tracked.incident.id);
                         update(&mut tracked.incident, present, group);
-                        tracked.called.goes_on(present, &tracked.incident);
-                        tracked.flapped = flaps(present, &tracked.incident);
-                        let messages = announce(&mut tracked, present);
+                        let messages = tracked.renewed(present);
                         changes.push(tracked.change(What::Updated, messages));
                         self.open.push(tracked);
                         claimed.push(true);
@@ -307,9 +303,7 @@ impl Incidents {
                     let mut told = Told::nothing(present.now);
                     told.recurs = self.lately.had(present.model, &incident.verdict, present.now);
                     let mut tracked = Tracked::new(incident, told);
-                    tracked.called.goes_on(present, &tracked.incident);
-                    tracked.flapped = flaps(present, &tracked.incident);
-                    let messages = announce(&mut tracked, present);
+                    let messages = tracked.renewed(present);
                     changes.push(tracked.change(What::Opened, messages));
                     self.open.push(tracked);
                     claimed.push(true);
@@ -377,18 +371,25 @@ impl Incidents {
 impl Tracked {
     fn new(incident: Incident, told: Told) -> Self {
         Self {
-            called: Called::of(&incident),
             incident,
             told,
             recovering: None,
             flapped: false,
             were_bad: BTreeSet::new(),
             wake: Wake::default(),
+            called: Called::default(),
         }
     }
 
     pub(crate) fn note(&mut self, at: Timestamp, what: Text) {
         note(&mut self.incident, at, what);
+    }
+
+    /// Its verdict is another: the messages that are due.
+    fn renewed(&mut self, present: &Present<'_>) -> Vec<Message> {
+        self.called.goes_on(present, &self.incident);
+        self.flapped = flaps(present, &self.incident);
+        announce(self, present)
     }
 
     pub(crate) fn change(&self, what: What, messages: Vec<Message>) -> Change {
